@@ -1,0 +1,134 @@
+"""``python -m project``: the running service. It serves and nothing else; Alembic migrates."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tornado.netutil import bind_sockets
+
+from project import database, settings
+from project.app import make_app
+from project.revisions import History, read_history
+from project.server import Server
+from project.settings import Settings, SettingsError
+
+
+class AddressError(Exception):
+    """The service cannot listen where it was told to; the message says why."""
+
+
+def main() -> int:
+    """Serve until told to stop.
+
+    Returns:
+        The exit code: 0 when every request was answered, 1 when some were given up, 2 when the
+        service could not start.
+
+    """
+    try:
+        configured = settings.load()
+        logging.basicConfig(
+            level=configured.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+        )
+        with database.available(configured) as url:
+            return asyncio.run(serve(configured, url))
+    except (SettingsError, database.DatabaseError, AddressError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+
+
+async def serve(settings: Settings, url: sa.URL) -> int:
+    """Serve the database at `url` until SIGTERM or SIGINT; return the exit code."""
+    signals = catch_signals()
+    history = read_history()
+    engine = database.serving(url, settings)
+    try:
+        revision = await standing(engine, url, history)
+        server = Server(make_app(settings, engine, history))
+        listen(server, settings)
+        greet(settings, url, revision)
+        return await until_stopped(server, settings, signals)
+    finally:
+        await engine.dispose()
+
+
+def catch_signals() -> asyncio.Queue[int]:
+    """Return a queue to which SIGTERM and SIGINT go from now on."""
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    return signals
+
+
+async def standing(engine: AsyncEngine, url: sa.URL, history: History) -> str:
+    """Connect once, and say where the database stands.
+
+    A database at another revision is no reason not to start: ``/readyz`` says so, and a migration
+    may be on its way. One that cannot be used is.
+
+    Raises:
+        DatabaseError: it cannot be reached or refuses the user.
+
+    """
+    try:
+        stamped = await database.stamped(engine)
+    except (SQLAlchemyError, psycopg.Error) as error:
+        raise database.unusable(url, getattr(error, "orig", error)) from error
+    objection = history.objection(stamped)
+    return objection[1] if objection else f"{', '.join(sorted(stamped))} (head)"
+
+
+def listen(server: Server, settings: Settings) -> None:
+    """Begin to accept connections.
+
+    Raises:
+        AddressError: the port is taken, or the address is not this machine's.
+
+    """
+    try:
+        server.add_sockets(bind_sockets(settings.port, settings.address))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise AddressError(
+            f"Cannot listen on {settings.address}, port {settings.port}: {reason}. "
+            "Set PORT or ADDRESS to another."
+        ) from error
+
+
+def greet(settings: Settings, url: sa.URL, revision: str) -> None:
+    """Say where the service is, what it uses and how to stop it."""
+    name = f"[{settings.address}]" if ":" in settings.address else settings.address
+    kept = "" if settings.database_url else ", an embedded PostgreSQL 18"
+    print(  # noqa: T201
+        f"Serving  http://{name}:{settings.port}/\n"
+        f"Database {database.describe(url)}{kept}\n"
+        f"Revision {revision}\n"
+        f"Stop     Ctrl-C, or kill {os.getpid()}",
+        flush=True,
+    )
+
+
+async def until_stopped(server: Server, settings: Settings, signals: asyncio.Queue[int]) -> int:
+    """Wait for a signal and drain; a second signal ends the wait for requests in flight."""
+    # A person at a terminal has no load balancer to wait for.
+    preroll = settings.preroll_seconds if await signals.get() == signal.SIGTERM else 0
+    draining = asyncio.create_task(server.drain(preroll, settings.drain_seconds))
+    impatience = asyncio.create_task(signals.get())
+    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    impatience.cancel()
+    if draining.done():
+        return 0 if draining.result() else 1
+    draining.cancel()
+    server.stop()
+    await server.close_all_connections()
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The handler that every other one extends: methods, errors, and clients that leave."""
+
+import asyncio
+import functools
+import json
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, cast
+
+import mimeparse
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tornado.http1connection import HTTP1Connection
+from tornado.web import HTTPError, RequestHandler
+
+from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
+from project.revisions import History
+from project.settings import Settings
+
+log = logging.getLogger(__name__)
+
+JSON = "application/json"
+HTML = "text/html"
+
+#: What the access log shows for a client that left before it was answered (nginx's number).
+CLIENT_LEFT = 499
+
+
+class Handler(RequestHandler):
+    """A request, its way to the database and its answer.
+
+    Subclasses define ``get`` and the like; ``HEAD``, ``OPTIONS``, the ``Allow`` header and errors
+    follow from that.
+    """
+
+    _task: asyncio.Task[Any] | None = None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that serves requests."""
+        return cast("AsyncEngine", self.settings["engine"])
+
+    @property
+    def history(self) -> History:
+        """The migrations that this code knows."""
+        return cast("History", self.settings["history"])
+
+    @property
+    def limits(self) -> Settings:
+        """The service's settings."""
+        return cast("Settings", self.settings["settings"])
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is about to stop."""
+        return cast("bool", self.settings["draining"])
+
+    async def prepare(self) -> None:
+        """Remember the task, so that it can be stopped when the client leaves."""
+        self._task = asyncio.current_task()
+
+    async def head(self, *args: str) -> None:
+        """Answer like ``GET``; Tornado leaves the body out."""
+        await cast("Any", self).get(*args)
+
+    def options(self, *_args: str) -> None:
+        """Say which methods this address answers."""
+        self.set_status(204)
+        self.set_header("Allow", self.allowed())
+
+    @classmethod
+    def allowed(cls) -> str:
+        """Return the methods that the handler defines, as the ``Allow`` header has them."""
+        defined = {
+            method
+            for method in cls.SUPPORTED_METHODS
+            if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())
+        }
+        return ", ".join(sorted(defined if "GET" in defined else defined - {"HEAD"}))
+
+    def accepted(self, offers: Sequence[str]) -> str | None:
+        """Return which of the media types the client would rather have, or None.
+
+        Where it likes several alike, the last offer wins.
+        """
+        self.add_header("Vary", "Accept")
+        return _best(tuple(offers), self.request.headers.get("Accept", "*/*"))
+
+    async def send(self) -> None:
+        """Send what was written so far, and let other requests have a turn.
+
+        Raises:
+            TimeoutError: the client does not take it in time. Its connection is no use then.
+
+        """
+        async with asyncio.timeout(self.limits.client_seconds):
+            await self.flush()
+        # A client as fast as the database would leave nothing to wait for, and the loop to us.
+        await asyncio.sleep(0)
+
+    def on_connection_close(self) -> None:
+        """Stop working for a client that has left; statements are cancelled on the way out."""
+        super().on_connection_close()
+        if self._task is not None:
+            self._task.cancel()
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401
+        """Answer with an error, or break off an answer that has already begun.
+
+        Tornado would end the latter as if it were whole, and the client could not tell.
+        """
+        connection = cast("HTTP1Connection", self.request.connection)
+        if connection.stream.closed():
+            self.set_status(CLIENT_LEFT, "Client Closed Request")
+            self.finish_quietly()
+        elif self._headers_written:
+            connection.stream.close()
+            self.finish_quietly()
+        else:
+            super().send_error(status_code, **kwargs)
+
+    def finish_quietly(self) -> None:
+        """End a request whose connection is gone: count and log it, send nothing."""
+        if not self._finished:
+            future = self.finish()
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401
+        """Write a problem: as JSON to programs, as a page to browsers."""
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        problem = problem_of(error, status_code)
+        self.set_status(problem.status)
+        for name, value in problem.headers:
+            self.set_header(name, value)
+        if problem.status == 405:  # noqa: PLR2004
+            self.set_header("Allow", self.allowed())
+        members = problem.members(self.request.path)
+        if self.accepted([HTML, JSON, MEDIA_TYPE]) == HTML:
+            self.set_header("Content-Type", "text/html; charset=UTF-8")
+            self.render("problem.html", **members)
+        else:
+            self.set_header("Content-Type", MEDIA_TYPE)
+            self.finish(json.dumps(members) + "\n")
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what was not foreseen with its traceback, what was in a line, the rest not at all.
+
+        The access log has the status of every answer.
+        """
+        if isinstance(value, HTTPError | TimeoutError):
+            return
+        status = problem_of(value, 500).status
+        if status == 500:  # noqa: PLR2004
+            # Not Tornado's own line: it has the query, which may hold a secret.
+            request = f"{self.request.method} {self.request.path}"
+            log.error("%s failed", request, exc_info=(typ, value, tb) if typ else None)
+        else:
+            log.warning("%s %s: %s", self.request.method, self.request.path, _line(value))
+
+
+class NotFound(Handler):
+    """Answers every address that no other handler has."""
+
+    async def prepare(self) -> None:
+        """Refuse, whatever the method."""
+        raise ProblemError(Problem(404, f"Nothing is served at {self.request.path}."))
+
+
+def _line(error: BaseException | None) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@functools.lru_cache(maxsize=256)
+def _best(offers: tuple[str, ...], accept: str) -> str | None:
+    """Parse an Accept header (RFC 9110, section 12.5.1); one that cannot be read accepts all."""
+    try:
+        return mimeparse.best_match(offers, accept) or None
+    except mimeparse.MimeTypeParseException:
+        return offers[-1]

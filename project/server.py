@@ -1,0 +1,125 @@
+"""An HTTP server that can be stopped without losing a request."""
+
+import asyncio
+import logging
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.web import Application
+
+#: Seconds without any request in flight after which a stopped server counts as drained. A request
+#: that a client sent on an open connection just before it could learn of the stop arrives in it.
+QUIET_SECONDS = 0.2
+
+#: Bytes of a request's body; nothing that is served takes more.
+MAX_BODY = 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class Server(HTTPServer):
+    """A server that knows which connections are owed an answer.
+
+    A connection is owed one from the moment a request's headers are read until the last byte of
+    the answer was handed to the kernel, or the connection closed. Tornado counts neither.
+    """
+
+    def initialize(self, application: Application, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+        """See ``HTTPServer``; limits are set for a service, not for uploads."""
+        super().initialize(
+            application,
+            max_body_size=MAX_BODY,
+            body_timeout=30,
+            idle_connection_timeout=75,
+            **kwargs,
+        )
+        self.application = application
+        self._owed: set[object] = set()
+        self._changed = asyncio.Event()
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Tornado's word that a connection waits for its next request: it is owed nothing."""
+        self._settle(server_conn)
+        return _Begin(self, server_conn, super().start_request(server_conn, request_conn))
+
+    def begin(self, server_conn: object) -> None:
+        """Count a request whose headers have arrived."""
+        self._owed.add(server_conn)
+        self._changed.set()
+
+    def on_close(self, server_conn: object) -> None:
+        """Tornado's word that a connection is gone."""
+        self._settle(server_conn)
+        super().on_close(server_conn)
+
+    def _settle(self, server_conn: object) -> None:
+        self._owed.discard(server_conn)
+        self._changed.set()
+
+    async def drain(self, preroll: float, limit: float) -> bool:
+        """Stop: refuse new connections, answer the requests in flight, close what is left.
+
+        Every answer from now on asks its client to close the connection (``Connection: close``),
+        and ``/readyz`` says that the service is draining.
+
+        Args:
+            preroll: Seconds to go on listening meanwhile.
+            limit: Seconds to wait for requests in flight after that.
+
+        Returns:
+            Whether all of them were answered.
+
+        """
+        self.application.settings["draining"] = True
+        self.conn_params.no_keep_alive = True
+        await asyncio.sleep(preroll)
+        self.stop()
+        try:
+            async with asyncio.timeout(limit):
+                while self._owed or await self._begins_within(QUIET_SECONDS):
+                    self._changed.clear()
+                    if self._owed:
+                        await self._changed.wait()
+        except TimeoutError:
+            log.warning("%d requests were not answered in time.", len(self._owed))
+        drained = not self._owed
+        await self.close_all_connections()
+        return drained
+
+    async def _begins_within(self, seconds: float) -> bool:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._owed:
+                    await self._changed.wait()
+                    self._changed.clear()
+        except TimeoutError:
+            return False
+        return True
+
+
+class _Begin(HTTPMessageDelegate):
+    """Tells the server that a request has begun, and passes everything on."""
+
+    def __init__(self, server: Server, server_conn: object, inner: HTTPMessageDelegate) -> None:
+        self.server = server
+        self.server_conn = server_conn
+        self.data_received = inner.data_received  # type: ignore[method-assign]
+        self.finish = inner.finish  # type: ignore[method-assign]
+        self.on_connection_close = inner.on_connection_close  # type: ignore[method-assign]
+        self.inner = inner
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Any:  # noqa: ANN401
+        self.server.begin(self.server_conn)
+        return self.inner.headers_received(start_line, headers)

@@ -1,0 +1,133 @@
+"""Every value that the environment may change, read once into one frozen value.
+
+No other module reads ``os.environ``. A setting is named after its field, in capitals: ``PORT``
+sets :attr:`Settings.port`. An empty variable counts as unset.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class SettingsError(ValueError):
+    """A variable that cannot be used; the message names it and says what it must be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The service's settings; ``docs/reference/settings.md`` lists them, and a test compares."""
+
+    database_url: Annotated[
+        URL | None,
+        "The database, as `postgresql://user:password@host:port/name`. "
+        "Unset, an embedded PostgreSQL 18 runs in `.postgres/` of the project.",
+    ] = None
+    address: Annotated[
+        str, "The name or IP address to listen on; `0.0.0.0` or `::` for every interface."
+    ] = "localhost"
+    port: Annotated[Port, "The TCP port to listen on."] = 8888
+    pool_size: Annotated[Count, "Connections to the database that one process keeps, at most."] = 10
+    pool_seconds: Annotated[
+        Seconds, "How long a request waits for a connection before it is answered 503."
+    ] = 10
+    statement_seconds: Annotated[
+        Seconds, "How long one statement of a request may run; 0 for no limit."
+    ] = 30
+    client_seconds: Annotated[
+        Seconds, "How long a client may take to receive one piece of a streamed answer."
+    ] = 30
+    migration_lock_seconds: Annotated[
+        Seconds, "How long a statement of a migration waits for a lock; 0 for no limit."
+    ] = 5
+    migration_statement_seconds: Annotated[
+        Seconds, "How long one statement of a migration may run; 0 for no limit."
+    ] = 900
+    preroll_seconds: Annotated[
+        Seconds,
+        "How long, after SIGTERM, the service still listens while `/readyz` answers 503: "
+        "the time a load balancer needs to notice.",
+    ] = 0
+    drain_seconds: Annotated[
+        Seconds, "How long, after it stopped listening, requests in flight may take to finish."
+    ] = 30
+    log_level: Annotated[
+        LogLevel, "`debug`, `info` (one line a request), `warning` or `error`."
+    ] = "info"
+
+    def __repr__(self) -> str:
+        # A URL may hide a password in its query, too, which SQLAlchemy would print.
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.database_url is not None:
+            shown["database_url"] = describe(self.database_url)
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a variable is set to something that cannot be used. The message never
+            repeats the value of ``DATABASE_URL``.
+
+    """
+    types = get_type_hints(Settings, include_extras=True)
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        name = field.name.upper()
+        if text := environ.get(name, "").strip():
+            values[field.name] = _parse(name, text, types[field.name])
+    return Settings(**values)
+
+
+def _parse(name: str, text: str, annotation: Any) -> Any:  # noqa: ANN401
+    if name == "DATABASE_URL":
+        return _database_url(name, text)
+    try:
+        return msgspec.convert(text, annotation, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name} is {text!r}; {_expected(error)}.") from None
+
+
+def _expected(error: msgspec.ValidationError) -> str:
+    """``Expected `int` >= 1`` as the end of a sentence."""
+    reason = str(error).split(", got")[0].split(" - at")[0]
+    return reason[0].lower() + reason[1:]
+
+
+def _database_url(name: str, text: str) -> URL:
+    # What SQLAlchemy says of a bad URL may quote a piece of the password: it is left out.
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            f"{name} cannot be read; expected postgresql://user:password@host:port/name, "
+            "with special characters in the password written as %XX."
+        ) from None
+    if url.drivername not in {"postgresql", "postgresql+psycopg"}:
+        raise SettingsError(
+            f"{name} begins with {url.drivername}://; expected postgresql://, "
+            "the only database this service runs on."
+        )
+    if not url.database:
+        raise SettingsError(f"{name} names no database; expected postgresql://…/name.")
+    return url
+
+
+def describe(url: URL) -> str:
+    """Name a database for people: ``name on host:port as user``, never the password."""
+    host = url.host or url.query.get("host") or "the local socket"
+    place = host if isinstance(host, str) else ", ".join(host)
+    port = f":{url.port}" if url.port else ""
+    user = f" as {url.username}" if url.username else ""
+    return f"{url.database} on {place}{port}{user}"
