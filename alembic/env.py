@@ -41,7 +41,7 @@ def run() -> None:
 
 logging.basicConfig(format="%(message)s")
 logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
-logging.getLogger("alembic.util.messaging").propagate = False  # it prints what it logs
+logging.getLogger("alembic.util.messaging").setLevel(logging.CRITICAL)  # it prints what it logs
 try:
     run()
 except (settings.SettingsError, database.DatabaseError) as error:

@@ -5,18 +5,18 @@ import logging
 import os
 import signal
 import sys
+from typing import cast
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tornado.netutil import bind_sockets
 
 from project import database, settings
 from project.app import make_app
 from project.revisions import History, read_history
 from project.server import Server
-from project.settings import Settings, SettingsError
+from project.settings import Settings, SettingsError, describe
 
 
 class AddressError(Exception):
@@ -47,15 +47,15 @@ async def serve(settings: Settings, url: sa.URL) -> int:
     """Serve the database at `url` until SIGTERM or SIGINT; return the exit code."""
     signals = catch_signals()
     history = read_history()
-    engine = database.serving(url, settings)
+    connections = database.Connections(url, settings)
     try:
-        revision = await standing(engine, url, history)
-        server = Server(make_app(settings, engine, history))
-        listen(server, settings)
-        greet(settings, url, revision)
+        revision = await standing(connections, url, history)
+        server = Server(make_app(settings, connections, history))
+        port = listen(server, settings)
+        greet(settings, port, url, revision)
         return await until_stopped(server, settings, signals)
     finally:
-        await engine.dispose()
+        await connections.close()
 
 
 def catch_signals() -> asyncio.Queue[int]:
@@ -66,7 +66,7 @@ def catch_signals() -> asyncio.Queue[int]:
     return signals
 
 
-async def standing(engine: AsyncEngine, url: sa.URL, history: History) -> str:
+async def standing(connections: database.Connections, url: sa.URL, history: History) -> str:
     """Connect once, and say where the database stands.
 
     A database at another revision is no reason not to start: ``/readyz`` says so, and a migration
@@ -77,37 +77,39 @@ async def standing(engine: AsyncEngine, url: sa.URL, history: History) -> str:
 
     """
     try:
-        stamped = await database.stamped(engine)
+        stamped = await connections.stamped()
     except (SQLAlchemyError, psycopg.Error) as error:
         raise database.unusable(url, getattr(error, "orig", error)) from error
     objection = history.objection(stamped)
     return objection[1] if objection else f"{', '.join(sorted(stamped))} (head)"
 
 
-def listen(server: Server, settings: Settings) -> None:
-    """Begin to accept connections.
+def listen(server: Server, settings: Settings) -> int:
+    """Begin to accept connections; return the port, which the kernel chooses for 0.
 
     Raises:
         AddressError: the port is taken, or the address is not this machine's.
 
     """
     try:
-        server.add_sockets(bind_sockets(settings.port, settings.address))
+        sockets = bind_sockets(settings.port, settings.address)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AddressError(
             f"Cannot listen on {settings.address}, port {settings.port}: {reason}. "
             "Set PORT or ADDRESS to another."
         ) from error
+    server.add_sockets(sockets)
+    return cast("int", sockets[0].getsockname()[1])
 
 
-def greet(settings: Settings, url: sa.URL, revision: str) -> None:
+def greet(settings: Settings, port: int, url: sa.URL, revision: str) -> None:
     """Say where the service is, what it uses and how to stop it."""
     name = f"[{settings.address}]" if ":" in settings.address else settings.address
     kept = "" if settings.database_url else ", an embedded PostgreSQL 18"
     print(  # noqa: T201
-        f"Serving  http://{name}:{settings.port}/\n"
-        f"Database {database.describe(url)}{kept}\n"
+        f"Serving  http://{name}:{port}/\n"
+        f"Database {describe(url)}{kept}\n"
         f"Revision {revision}\n"
         f"Stop     Ctrl-C, or kill {os.getpid()}",
         flush=True,

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tornado.web import Application, RequestHandler
 
+from project.database import Connections
 from project.handlers.base import NotFound
 from project.handlers.health import Livez, Readyz
 from project.handlers.root import Root
@@ -17,8 +17,8 @@ TEMPLATES = Path(__file__).parent / "handlers" / "templates"
 access = logging.getLogger("project.access")
 
 
-def make_app(settings: Settings, engine: AsyncEngine, history: History) -> Application:
-    """Return an application that reads through `engine` and knows the migrations in `history`."""
+def make_app(settings: Settings, connections: Connections, history: History) -> Application:
+    """Return an application that reads through `connections` and expects the head of `history`."""
     return Application(
         [
             (r"/", Root),
@@ -29,7 +29,7 @@ def make_app(settings: Settings, engine: AsyncEngine, history: History) -> Appli
         log_function=_log_request,
         template_path=str(TEMPLATES),
         settings=settings,
-        engine=engine,
+        connections=connections,
         history=history,
         draining=False,
     )

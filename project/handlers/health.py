@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from project import database
+from project.database import BusyError
 from project.handlers.base import Handler
 from project.handlers.problems import Problem, ProblemError, unavailable
 
@@ -38,12 +38,12 @@ class Readyz(Handler):
             return unavailable("draining", "The service is about to stop.")
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                stamped = await database.stamped(self.engine)
+                stamped = await self.connections.stamped()
         except TimeoutError:
             return unavailable(
                 "unreachable", f"The database did not answer within {ANSWER_SECONDS} seconds."
             )
-        except (SQLAlchemyError, psycopg.Error):
+        except (SQLAlchemyError, psycopg.Error, BusyError):
             return unavailable("unreachable", "The database cannot be reached.")
         objection = self.history.objection(stamped)
         return unavailable(*objection) if objection else None

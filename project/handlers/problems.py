@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tornado.web import HTTPError
+
+from project.database import BusyError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -55,7 +56,7 @@ DETAILS = {
 
 #: What an exception of the database means; the first that fits.
 DATABASE = (
-    (PoolTimeoutError, "busy", "Every connection to the database is in use."),
+    (BusyError, "busy", "Every connection to the database is in use."),
     (psycopg.errors.QueryCanceled, "timeout", "The database did not answer in time."),
     (
         (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn),

@@ -1,8 +1,8 @@
 """``GET /``: all rows of ``my_table``."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -13,29 +13,57 @@ from project.handlers.base import HTML, JSON, Handler
 from project.handlers.problems import Problem, ProblemError
 from project.models import MyTable
 
-TABLE = sa.inspect(MyTable).local_table
+BETWEEN = ",\n"
+
+TABLE = cast("sa.Table", MyTable.__table__)
 
 
-def rows_as_json(table: sa.FromClause) -> sa.Select[Any]:
-    """Select every row of a table as one JSON object, rendered by PostgreSQL, by primary key."""
-    rows = sa.select(*table.columns).order_by(*table.primary_key).subquery("row")
-    return sa.select(sa.cast(sa.func.row_to_json(rows.table_valued()), sa.Text))
+def rows_as_json(table: sa.Table, page: int) -> sa.SelectBase:
+    """Select a table as JSON objects, rendered by PostgreSQL, in the order of its primary key.
+
+    The first row of the result is a whole page of objects, separated by commas; the others are one
+    object each. A small table so costs Python one row, and a large one still streams: aggregating
+    page by page would make the server sort all of it before it sends the first.
+    """
+    rows = sa.select(*table.columns).order_by(*table.primary_key)
+    first = rows.limit(page).subquery("first")
+    rest = rows.offset(page).subquery("rest")
+    return sa.select(sa.func.coalesce(sa.func.string_agg(_object(first), BETWEEN), "")).union_all(
+        sa.select(_object(rest))
+    )
 
 
-ROWS = database.compiled(rows_as_json(TABLE))
+def _object(rows: sa.Subquery) -> sa.ColumnElement[str]:
+    return sa.cast(sa.func.row_to_json(rows.table_valued()), sa.Text)
+
+
+ROWS = database.compiled(rows_as_json(TABLE, database.PAGE))
+
+
+async def pages(rows: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Join the rows of :func:`rows_as_json` to pages; only the first may be empty."""
+    yield await anext(rows)
+    page: list[str] = []
+    async for row in rows:
+        page.append(row)
+        if len(page) == database.PAGE:
+            yield BETWEEN.join(page)
+            page.clear()
+    if page:
+        yield BETWEEN.join(page)
 
 
 class Shape(NamedTuple):
-    """How rows are written: what comes before, between and after them."""
+    """How rows are written: what comes before, between and after them, and how objects look."""
 
     content_type: str
     before: str
     between: str
     after: str
-    row: Callable[[str], str]
+    rows: Callable[[str], str]
 
 
-ARRAY = Shape(f"{JSON}; charset=UTF-8", "[", ",\n", "]\n", str)
+ARRAY = Shape(f"{JSON}; charset=UTF-8", "[", BETWEEN, "]\n", str)
 
 
 class Root(Handler):
@@ -58,21 +86,20 @@ class Root(Handler):
         A table that fits into one page goes out whole, with its length and an entity tag.
         """
         self.set_header("Content-Type", shape.content_type)
-        self.write(shape.before)
-        between = ""
-        async with aclosing(database.pages(self.engine, ROWS)) as pages:
-            async for page in pages:
-                self.write(between + shape.between.join(map(shape.row, page)))
-                between = shape.between
-                if len(page) == database.PAGE:
+        between = shape.before
+        async with aclosing(self.connections.stream(ROWS)) as rows:
+            async for page in pages(rows):
+                if between is shape.between:  # a page was written, and this is another
                     await self.send()
                     if self.request.method == "HEAD":
                         return
+                self.write(between + shape.rows(page))
+                between = shape.between
         self.finish(shape.after)
 
     async def page(self) -> Shape:
         """Return the page as a shape: all that stands before and after the rows of its table."""
-        stamped = await database.stamped(self.engine)
+        stamped = await self.connections.stamped()
         columns = [(column.name, column.comment or "") for column in TABLE.columns]
         # Escaped text can hold no "<", so nothing else on the page looks like the mark.
         page = self.render_string(
@@ -84,12 +111,15 @@ class Root(Handler):
             rows="<!--rows-->",
         ).decode()
         before, after = page.split("<!--rows-->")
-        return Shape("text/html; charset=UTF-8", before, "\n", after, _table_row)
+        return Shape("text/html; charset=UTF-8", before, "\n", after, _table_rows)
 
 
-def _table_row(row: str) -> str:
-    values = msgspec.json.decode(row, type=dict[str, Any]).values()
-    return "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in values) + "</tr>"
+def _table_rows(objects: str) -> str:
+    """Write JSON objects, separated by commas, as rows of a table."""
+    rows = msgspec.json.decode(f"[{objects}]", type=list[dict[str, Any]])
+    return "\n".join(
+        f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row.values())}</tr>" for row in rows
+    )
 
 
 def _cell(value: object) -> str:

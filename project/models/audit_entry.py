@@ -69,5 +69,9 @@ for statement in (
         FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse_change()
     """,
 ):
-    event.listen(AuditEntry.__table__, "after_create", DDL(statement))
-event.listen(AuditEntry.__table__, "after_drop", DDL("DROP FUNCTION audit_entry_refuse_change()"))
+    event.listen(AuditEntry.__table__, "after_create", DDL(statement))  # type: ignore[no-untyped-call]
+event.listen(
+    AuditEntry.__table__,
+    "after_drop",
+    DDL("DROP FUNCTION audit_entry_refuse_change()"),  # type: ignore[no-untyped-call]
+)

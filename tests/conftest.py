@@ -1,0 +1,226 @@
+"""A real PostgreSQL for every test: its own database, cloned from a migrated template."""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.testing import bind_unused_port
+
+from project import database as db
+from project import embedded
+from project.app import make_app
+from project.database import ROOT
+from project.revisions import read_history
+from project.server import Server
+from project.settings import Settings
+
+#: Nothing a test writes must survive a crash, so the server need not wait for the disk.
+FORGETFUL = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+}
+
+
+def migrate(url: sa.URL, move: Callable[[Config], None]) -> None:
+    """Run an Alembic command on a database, as `alembic` does, through the project's env.py."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        configuration = Config(ROOT / "alembic.ini")
+        configuration.attributes["connection"] = connection
+        move(configuration)
+
+
+def execute(url: sa.URL, *statements: str) -> list[tuple[Any, ...]]:
+    """Execute statements, each on its own, and return the rows of the last."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            result = connection.execute(sa.text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    """Wait for a state of the outside world that announces itself to nobody."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share, and no other run."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def scratch_server(run_folder: Path) -> Iterator[sa.URL]:
+    """The server on which databases are made and dropped, shared by all workers."""
+    if named := os.environ.get("SCRATCH_DATABASE_URL"):
+        yield sa.make_url(named)
+        return
+    with embedded.running(run_folder / "postgres", FORGETFUL) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(scratch_server: sa.URL) -> Iterator[sa.URL]:
+    """A database that stands at head, to be cloned and never to be written to."""
+    name = f"template_{os.getpid()}"
+    execute(
+        scratch_server,
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'",
+    )
+    url = scratch_server.set(database=name)
+    migrate(url, lambda configuration: command.upgrade(configuration, "head"))
+    yield url
+    execute(scratch_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+serial = itertools.count()
+
+
+@dataclass
+class Databases:
+    """Makes databases for one test and drops them after it."""
+
+    server: sa.URL
+    made: list[str] = field(default_factory=list)
+
+    def make(self, template: str = "template0") -> sa.URL:
+        name = f"test_{os.getpid()}_{next(serial)}"
+        execute(self.server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.made.append(name)
+        return self.server.set(database=name)
+
+
+@pytest.fixture
+def databases(scratch_server: sa.URL) -> Iterator[Databases]:
+    made = Databases(scratch_server)
+    yield made
+    for name in made.made:
+        execute(scratch_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(databases: Databases, template: sa.URL) -> sa.URL:
+    """A database of the test's own that stands at head and is empty."""
+    return databases.make(str(template.database))
+
+
+@pytest.fixture
+def empty_database(databases: Databases) -> sa.URL:
+    """A database of the test's own that was never migrated."""
+    return databases.make()
+
+
+@dataclass
+class Service:
+    """The application on a real socket, in the test's own process."""
+
+    port: int
+    server: Server
+    connections: db.Connections
+    settings: Settings
+
+    async def fetch(
+        self, path: str, accept: str = "*/*", method: str = "GET", **headers: str
+    ) -> HTTPResponse:
+        return await AsyncHTTPClient().fetch(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            headers={"Accept": accept, **headers},
+            raise_error=False,
+            allow_nonstandard_methods=True,
+        )
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Settings], Service]]:
+    """Start services; call it with settings that name a database."""
+    with ExitStack() as stopping:
+        services: list[Service] = []
+
+        def start(settings: Settings) -> Service:
+            assert settings.database_url is not None
+            connections = db.Connections(settings.database_url, settings)
+            server = Server(make_app(settings, connections, read_history()))
+            socket, port = bind_unused_port()
+            server.add_socket(socket)
+            stopping.callback(server.stop)
+            services.append(Service(port, server, connections, settings))
+            return services[-1]
+
+        yield start
+    for service in services:
+        await service.server.close_all_connections()
+        await service.connections.close()
+    AsyncHTTPClient().close()
+
+
+@pytest.fixture
+def service(serve: Callable[[Settings], Service], database: sa.URL) -> Service:
+    """A service on a database that stands at head."""
+    return serve(Settings(database_url=database))
+
+
+@dataclass
+class Process:
+    """The service as `python -m project` starts it."""
+
+    popen: "subprocess.Popen[str]"
+    port: int
+    greeting: str
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start `python -m project` with variables set; wait until it serves."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**variables: str) -> Process:
+        environment = {"PATH": os.environ["PATH"], "PORT": "0", "LOG_LEVEL": "error", **variables}
+        log = (tmp_path / f"service{len(started)}.log").open("w")
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "project"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+        started.append(popen)
+        assert popen.stdout is not None
+        greeting = ""
+        for line in popen.stdout:
+            greeting += line
+            if line.startswith("Stop"):
+                break
+        assert greeting, Path(log.name).read_text()
+        port = int(greeting.splitlines()[0].rsplit(":", 1)[1].rstrip("/"))
+        return Process(popen, port, greeting)
+
+    yield start
+    for popen in started:
+        popen.kill()
+        popen.communicate()
+
+
+def secret(url: sa.URL) -> str:
+    """A URL as a variable has it, password and all."""
+    return url.render_as_string(hide_password=False)
