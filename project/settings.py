@@ -7,7 +7,7 @@ sets :attr:`Settings.port`. An empty variable counts as unset.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -93,15 +93,23 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 def _parse(name: str, text: str, annotation: Any) -> Any:  # noqa: ANN401
     if name == "DATABASE_URL":
         return _database_url(name, text)
+    if get_origin(get_args(annotation)[0]) is Literal:
+        return _one_of(name, text, get_args(get_args(annotation)[0]))
     try:
         return msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name} is {text!r}; {_expected(error)}.") from None
 
 
+def _one_of(name: str, text: str, words: tuple[str, ...]) -> str:
+    if text.lower() not in words:
+        raise SettingsError(f"{name} is {text!r}; expected one of {', '.join(words)}.")
+    return text.lower()
+
+
 def _expected(error: msgspec.ValidationError) -> str:
     """``Expected `int` >= 1`` as the end of a sentence."""
-    reason = str(error).split(", got")[0].split(" - at")[0]
+    reason = str(error).split(", got")[0]
     return reason[0].lower() + reason[1:]
 
 

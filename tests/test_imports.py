@@ -1,0 +1,68 @@
+"""Who may import whom, and who may read the environment: the design, held by a test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from project.database import ROOT
+
+#: Part of the project → the parts of it that it may import (docs/architecture.md has the picture).
+MAY_IMPORT = {
+    "settings": set(),
+    "embedded": set(),
+    "models": {"models"},
+    "schema": {"schema"},
+    "database": {"settings", "embedded"},
+    "revisions": {"database"},
+    "handlers": {"handlers", "models", "database", "revisions", "settings", "schema"},
+    "app": {"handlers", "database", "revisions", "settings"},
+    "server": set(),
+    "__main__": {"app", "server", "database", "revisions", "settings"},
+    "__init__": set(),
+}
+
+MODULES = sorted((ROOT / "project").rglob("*.py"))
+MIGRATIONS = sorted((ROOT / "alembic" / "versions").glob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "project":
+                yield from (f"project.{alias.name}" for alias in node.names)
+            else:
+                yield str(node.module)
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT / "project").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_the_design_allows(path: Path) -> None:
+    imported = {name.split(".")[1] for name in imports(path) if name.startswith("project.")}
+    assert imported <= MAY_IMPORT[part(path)]
+
+
+@pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.name)
+def test_a_migration_imports_sqlalchemy_and_alembic_only(path: Path) -> None:
+    imported = {name.split(".")[0] for name in imports(path)}
+    assert imported <= {"sqlalchemy", "alembic", "collections"}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in (*MODULES, ROOT / "alembic" / "env.py")
+        if "environ" in path.read_text() or "getenv" in path.read_text()
+    }
+    assert readers == {"project/settings.py"}
+
+
+def test_the_folder_of_migrations_is_no_package() -> None:
+    assert not list((ROOT / "alembic").rglob("__init__.py"))
