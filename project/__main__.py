@@ -106,10 +106,12 @@ def listen(server: Server, settings: Settings) -> int:
 def greet(settings: Settings, port: int, url: sa.URL, revision: str) -> None:
     """Say where the service is, what it uses and how to stop it."""
     name = f"[{settings.address}]" if ":" in settings.address else settings.address
-    kept = "" if settings.database_url else ", an embedded PostgreSQL 18"
+    place = describe(url)
+    if settings.database_url is None:
+        place = "an embedded PostgreSQL 18, kept in .postgres; scripts/psql looks inside"
     print(  # noqa: T201
         f"Serving  http://{name}:{port}/\n"
-        f"Database {describe(url)}{kept}\n"
+        f"Database {place}\n"
         f"Revision {revision}\n"
         f"Stop     Ctrl-C, or kill {os.getpid()}",
         flush=True,

@@ -96,7 +96,7 @@ class Connections:
     """The connections that serve requests; none is opened before it is needed.
 
     Handlers talk to psycopg, not through SQLAlchemy: what they read is rendered by PostgreSQL, and
-    a result layer that only hands it on would take a third of the time of a request. Every
+    a result layer that only hands it on would take a good part of the time of a request. Every
     statement is a transaction of its own (autocommit), which saves the round trips of BEGIN and
     COMMIT around the one statement that a read is.
     """

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +27,8 @@ from project.database import ROOT
 from project.revisions import read_history
 from project.server import Server
 from project.settings import Settings
+
+from .transcript import Terminal
 
 #: Nothing a test writes must survive a crash, so the server need not wait for the disk.
 FORGETFUL = {
@@ -219,6 +223,24 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     for popen in started:
         popen.kill()
         popen.communicate()
+
+
+@pytest.fixture
+def terminal(run_folder: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    """A copy of the project as a clone would be, with what is installed here."""
+    folder = run_folder / re.sub(r"\W", "", request.node.name)[-12:]  # short, for a socket's name
+    shutil.copytree(
+        ROOT,
+        folder,
+        ignore=shutil.ignore_patterns(".git", ".venv", ".postgres", ".*_cache", "*.pyc"),
+    )
+    (folder / ".venv").symlink_to(sys.prefix)
+    git = "git init -q && git add . && git -c user.name=t -c user.email=t@t commit -qm start"
+    subprocess.run(["bash", "-c", git], cwd=folder, check=True)
+    socket, port = bind_unused_port()
+    socket.close()
+    with Terminal(folder, port) as terminal:
+        yield terminal
 
 
 def secret(url: sa.URL) -> str:

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "app": {"handlers", "database", "revisions", "settings"},
     "server": set(),
     "__main__": {"app", "server", "database", "revisions", "settings"},
+    "psql": {"database", "settings"},
     "__init__": set(),
 }
 
