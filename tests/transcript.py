@@ -70,9 +70,7 @@ class Terminal:
             if kind == "diff":
                 self.run("git apply --whitespace=nowarn -", text)
             else:
-                for command, expected in re.findall(
-                    r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE
-                ):
+                for command, expected in COMMAND.findall(text):
                     self.type(command, expected)
 
     def type(self, command: str, expected: str) -> None:

@@ -114,6 +114,9 @@ class Handler(RequestHandler):
             self.set_status(CLIENT_LEFT, "Client Closed Request")
             self.finish_quietly()
         elif self._headers_written:
+            error = kwargs.get("exc_info", (None, None))[1]
+            too_slow = isinstance(error, TimeoutError)
+            self.set_status(CLIENT_LEFT if too_slow else status_code, "Broken Off")  # for the log
             connection.stream.close()
             self.finish_quietly()
         else:
