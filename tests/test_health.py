@@ -81,6 +81,20 @@ async def test_ready_again_after_the_database_went_and_came(
     assert (await service.fetch("/readyz")).code == 200
 
 
+async def test_connections_that_were_closed_while_idle_cost_no_request(
+    serve: Serve, database: sa.URL
+) -> None:
+    service = serve(Settings(database_url=database, pool_size=1))
+    assert (await service.fetch("/readyz")).code == 200
+    execute(
+        database,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'project'",
+    )
+    assert (await service.fetch("/readyz")).code == 200
+    assert (await service.fetch("/")).code == 200
+
+
 async def test_not_ready_when_the_database_does_not_answer(
     service: Service, database: sa.URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
