@@ -9,7 +9,6 @@ from typing import cast
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from tornado.netutil import bind_sockets
 
 from project import database, settings
@@ -78,8 +77,8 @@ async def standing(connections: database.Connections, url: sa.URL, history: Hist
     """
     try:
         stamped = await connections.stamped()
-    except (SQLAlchemyError, psycopg.Error) as error:
-        raise database.unusable(url, getattr(error, "orig", error)) from error
+    except psycopg.Error as error:
+        raise database.unusable(url, error) from error
     objection = history.objection(stamped)
     return objection[1] if objection else f"{', '.join(sorted(stamped))} (head)"
 

@@ -1,4 +1,4 @@
-"""Engines by role (serving, migrating) and the ways to read through them.
+"""Connections by role: serving (psycopg's own, asynchronous) and migrating (SQLAlchemy's).
 
 A role's limits are connection options, set by libpq when the connection opens: a ``SET`` would be
 a statement, and one sent before Alembic's ``configure()`` switches its
@@ -18,10 +18,7 @@ from typing import Any, NamedTuple, cast
 import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
-from sqlalchemy import event
-from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.exc import OperationalError
 
 from project import embedded
 from project.settings import Settings, describe
@@ -75,6 +72,10 @@ def _options(name: str, **limits: float) -> dict[str, Any]:
     return {"application_name": name, "options": given, "connect_timeout": 10}
 
 
+def _dialect() -> sa.Dialect:
+    return sa.make_url("postgresql://").get_dialect()()
+
+
 class BusyError(Exception):
     """Every connection was in use for longer than a request may wait."""
 
@@ -88,12 +89,12 @@ class Statement(NamedTuple):
 
 def compiled(statement: sa.SelectBase) -> Statement:
     """Compile a statement for psycopg."""
-    result = statement.compile(dialect=sa.make_url("postgresql://").get_dialect()())
+    result = statement.compile(dialect=_dialect())
     return Statement(str(result).encode(), dict(result.params))
 
 
 class Connections:
-    """The connections that serve requests; none is opened before it is needed.
+    """The connections that serve requests: at most so many, each opened when first needed.
 
     Handlers talk to psycopg, not through SQLAlchemy: what they read is rendered by PostgreSQL, and
     a result layer that only hands it on would take a good part of the time of a request. Every
@@ -102,42 +103,52 @@ class Connections:
     """
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
-        self.engine = create_async_engine(
-            url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=settings.pool_size,
-            max_overflow=0,
-            pool_reset_on_return=None,  # lend() looks at the connection itself
-            connect_args=_options("project", statement_timeout=settings.statement_seconds),
-        )
-        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
-        # SQLAlchemy's pool wakes a waiter and then lets a newcomer take its connection: under load
-        # some requests wait for seconds while the median takes milliseconds. This queue is fair.
+        _, arguments = _dialect().create_connect_args(url)
+        limits = _options("project", statement_timeout=settings.statement_seconds)
+        self._arguments = {**arguments, **limits, "autocommit": True}
         self._turns = asyncio.Semaphore(settings.pool_size)
         self._patience = settings.pool_seconds
+        self._idle: list[psycopg.AsyncConnection] = []
+        self._closed = False
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[psycopg.AsyncConnection]:
-        """Lend a connection.
+        """Lend a connection; requests that have to wait for one are served in their order.
 
         Raises:
             BusyError: none became free in time.
-            sqlalchemy.exc.OperationalError: the database cannot be reached or refuses the user.
+            psycopg.OperationalError: the database cannot be reached or refuses the user. That is
+                said at once: nobody waits for a database that is gone.
 
         """
         await self._turn()
         try:
-            lent = await self.engine.raw_connection()
-            connection = cast("psycopg.AsyncConnection", lent.driver_connection)
+            connection = self._kept() or await psycopg.AsyncConnection.connect(**self._arguments)
             try:
                 yield connection
             finally:
-                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
-                    lent.close()
-                else:  # dead, or in the middle of something: not for the next request
-                    await greenlet_spawn(lent.invalidate)
+                # Dead, or in the middle of something: not for the next request.
+                if connection.pgconn.transaction_status != TransactionStatus.IDLE or self._closed:
+                    await connection.close()
+                else:
+                    self._idle.append(connection)
         finally:
             self._turns.release()
+
+    def _kept(self) -> psycopg.AsyncConnection | None:
+        """Take the connection that was used last, if there is one that the server kept open, too.
+
+        An idle connection has nothing to say; if its socket is readable, the server said goodbye.
+        To look costs one system call, to ask with a statement would cost a round trip.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            socket = select.poll()
+            socket.register(connection.fileno(), select.POLLIN)
+            if not socket.poll(0):
+                return connection
+            connection.pgconn.finish()
+        return None
 
     async def _turn(self) -> None:
         try:
@@ -168,23 +179,10 @@ class Connections:
                 return frozenset()
 
     async def close(self) -> None:
-        """Close the connections that are not lent."""
-        await self.engine.dispose()
-
-
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401
-    """Let the pool replace a connection that the server closed while it was idle.
-
-    An idle connection has nothing to say; if its socket is readable, the server said goodbye. That
-    costs one system call, where SQLAlchemy's ``pool_pre_ping`` costs a round trip.
-    """
-    raw = connection.driver_connection
-    if raw.closed:
-        raise DisconnectionError
-    socket = select.poll()
-    socket.register(raw.fileno(), select.POLLIN)
-    if socket.poll(0):
-        raise DisconnectionError
+        """Close the connections that are not lent now, and the others when they come back."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().close()
 
 
 @contextmanager

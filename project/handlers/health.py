@@ -3,7 +3,6 @@
 import asyncio
 
 import psycopg
-from sqlalchemy.exc import SQLAlchemyError
 
 from project.database import BusyError
 from project.handlers.base import Handler
@@ -43,7 +42,7 @@ class Readyz(Handler):
             return unavailable(
                 "unreachable", f"The database did not answer within {ANSWER_SECONDS} seconds."
             )
-        except (SQLAlchemyError, psycopg.Error, BusyError):
+        except (psycopg.Error, BusyError):
             return unavailable("unreachable", "The database cannot be reached.")
         objection = self.history.objection(stamped)
         return unavailable(*objection) if objection else None

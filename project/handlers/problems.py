@@ -4,7 +4,6 @@ import http
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy.exc import InterfaceError, OperationalError
 from tornado.web import HTTPError
 
 from project.database import BusyError
@@ -63,11 +62,7 @@ DATABASE = (
         "schema",
         "The database does not fit this code; /readyz says how.",
     ),
-    (
-        (psycopg.OperationalError, OperationalError, InterfaceError),
-        "unreachable",
-        "The database cannot be reached.",
-    ),
+    (psycopg.OperationalError, "unreachable", "The database cannot be reached."),
 )
 
 UNEXPECTED = "The service failed. The reason is in its log."
