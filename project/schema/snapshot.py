@@ -1,0 +1,123 @@
+"""A database's catalog as plain values: what is there, item by item, and how two of them differ."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+#: What an attribute can be. PostgreSQL printed every text; an empty tuple is no value, not "none".
+Value = str | int | bool | None | tuple["Value", ...]
+
+
+class Key(NamedTuple):
+    """What an item is called: its kind, and its name from the schema down.
+
+    ``Key("column", ("public", "account", "email"))``; a schema is ``Key("schema", ("public",))``.
+    """
+
+    kind: str
+    name: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(self.name)}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object of a database, or one column of a table.
+
+    `name_is_made_up` tells that the server may have chosen the last part of the name, as it does
+    for constraints without one: it carries no information, and another one may stand in its place.
+    """
+
+    key: Key
+    attributes: Mapping[str, Value]
+    name_is_made_up: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All items of a database, by key."""
+
+    server_version: int  # as in server_version_num: 180004
+    items: Mapping[Key, Item] = field(repr=False)
+
+    @classmethod
+    def of(cls, server_version: int, items: Iterable[Item]) -> "Snapshot":
+        """Collect items; two of the same key would be an error of the reader."""
+        collected: dict[Key, Item] = {}
+        for item in items:
+            assert item.key not in collected, item.key  # noqa: S101
+            collected[item.key] = item
+        return cls(server_version, collected)
+
+    def of_kind(self, kind: str) -> Iterator[Item]:
+        """Yield the items of a kind."""
+        return (item for item in self.items.values() if item.key.kind == kind)
+
+
+class Missing:
+    """The other side has no such item."""
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One attribute of one item that differs, or, with no attribute, an item on one side only."""
+
+    key: Key
+    attribute: str | None
+    expected: Value | Missing
+    found: Value | Missing
+
+
+def differences(expected: Snapshot, found: Snapshot) -> list[Difference]:
+    """Compare two snapshots of the same server.
+
+    Items are matched by key. What is left over is matched by meaning where the server may have
+    made up one of the names: same kind, same parent, same attributes.
+    """
+    pairs, missing, unexpected = _match(expected, found)
+    result = [Difference(item.key, None, "present", MISSING) for item in missing]
+    result += [Difference(item.key, None, MISSING, "present") for item in unexpected]
+    for left, right in pairs:
+        result += _attributes(left, right)
+    return sorted(result, key=lambda difference: (difference.key, difference.attribute or ""))
+
+
+def _match(
+    expected: Snapshot, found: Snapshot
+) -> tuple[list[tuple[Item, Item]], list[Item], list[Item]]:
+    both = expected.items.keys() & found.items.keys()
+    pairs = [(expected.items[key], found.items[key]) for key in both]
+    unexpected = [item for key, item in found.items.items() if key not in both]
+    missing = []
+    for item in expected.items.values():
+        if item.key in both:
+            continue
+        other = next((other for other in unexpected if _same_but_for_name(item, other)), None)
+        if other is None:
+            missing.append(item)
+        else:
+            unexpected.remove(other)
+    return pairs, missing, unexpected
+
+
+def _same_but_for_name(one: Item, other: Item) -> bool:
+    return (
+        (one.name_is_made_up or other.name_is_made_up)
+        and one.key.kind == other.key.kind
+        and one.key.name[:-1] == other.key.name[:-1]
+        and one.attributes == other.attributes
+    )
+
+
+def _attributes(left: Item, right: Item) -> Iterator[Difference]:
+    for name in sorted(left.attributes.keys() | right.attributes.keys()):
+        expected, found = left.attributes.get(name), right.attributes.get(name)
+        if expected != found:
+            yield Difference(left.key, name, expected, found)
