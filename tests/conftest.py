@@ -111,13 +111,16 @@ class Databases:
         self.made.append(name)
         return self.server.set(database=name)
 
+    def drop(self) -> None:
+        for name in self.made:
+            execute(self.server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
 
 @pytest.fixture
 def databases(scratch_server: sa.URL) -> Iterator[Databases]:
     made = Databases(scratch_server)
     yield made
-    for name in made.made:
-        execute(scratch_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    made.drop()
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""PostgreSQL's catalog as a snapshot: one set-based query for each kind of object.
+
+Every query answers rows of (name, attributes, name is made up): the name as an array from the
+schema down, the attributes as a JSON object. Whatever is an expression or a definition is printed
+by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …; "System Information Functions",
+"System Catalog Information Functions"), so two spellings that it reads alike are equal here.
+
+A column that a release of PostgreSQL does not have yet is read as ``to_jsonb(row) ->> 'name'``,
+which is null there: one text of each query serves 15 to 18.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from project.schema.catalog.programs import PROGRAMS
+from project.schema.catalog.tables import TABLES
+from project.schema.catalog.types import TYPES
+from project.schema.snapshot import Item, Key, Snapshot, Value
+
+QUERIES = {**TABLES, **TYPES, **PROGRAMS}
+
+#: What changes how the server prints; a database or a role may have set any of them.
+PINNED = {
+    "search_path": "",  # every name is printed with its schema
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "lc_monetary": "C",
+}
+
+#: Relations that queries leave out: the system's, those of extensions, temporary ones.
+VISIBLE = """
+    visible_schema AS MATERIALIZED (
+        SELECT oid, nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    ),
+    member AS MATERIALIZED (
+        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+    )
+"""
+
+
+def read(connection: psycopg.Connection, leave_out: Collection[tuple[str, str]] = ()) -> Snapshot:
+    """Read the whole catalog.
+
+    Nothing but the catalog is read and nothing is evaluated: the role needs no privilege on any
+    table, no sequence moves, no function of the user's runs. The transaction is read-only and sees
+    one moment.
+
+    Args:
+        connection: In no transaction.
+        leave_out: Tables, as (schema, name), that are not the user's: Alembic's version table.
+
+    """
+    with pinned(connection):
+        items = [
+            item for kind, query in QUERIES.items() for item in _items(connection, kind, query)
+        ]
+    outside = [tuple(table) for table in leave_out]
+    return Snapshot.of(
+        connection.info.server_version,
+        (item for item in items if item.key.name[:2] not in outside),
+    )
+
+
+@contextmanager
+def pinned(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold a read-only transaction in which the server prints alike, whatever is configured."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for name, value in PINNED.items():
+            connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+        yield
+
+
+def _items(connection: psycopg.Connection, kind: str, query: str) -> Iterator[Item]:
+    for name, attributes, made_up in connection.execute(f"WITH {VISIBLE} {query}".encode()):
+        values = {key: _value(value) for key, value in attributes.items()}
+        yield Item(Key(kind, tuple(name)), values, made_up)
+
+
+def _value(value: Any) -> Value:  # noqa: ANN401
+    return tuple(map(_value, value)) if isinstance(value, list) else value
