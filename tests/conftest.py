@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -64,11 +65,25 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -
             await asyncio.sleep(0.02)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a folder that all workers of this run share.
+
+    Not in pytest's own: as root, every run of pytest closes that one to other users, and the
+    PostgreSQL of another run, which cannot run as root, would lose its data from under it.
+    """
+    if not hasattr(config, "workerinput"):
+        os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="project-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["RUN_FOLDER"], ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder() -> Path:
     """A folder that all workers of this run share, and no other run."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return Path(os.environ["RUN_FOLDER"])
 
 
 @pytest.fixture(scope="session")

@@ -106,10 +106,12 @@ def test_a_stale_note_with_the_number_of_another_program_is_no_obstacle(folder: 
         assert is_running(url)
 
 
-def test_a_creation_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
-    (tmp_path / "data.new").mkdir()
-    (tmp_path / "data.new" / "PG_VERSION").write_text("18\n")
-    with embedded.running(tmp_path, {"fsync": "off"}) as url:
+def test_a_creation_that_was_interrupted_is_begun_again(run_folder: Path) -> None:
+    interrupted = run_folder / f"begun{os.getpid()}"
+    interrupted.mkdir()
+    (interrupted / "data.new").mkdir()
+    (interrupted / "data.new" / "PG_VERSION").write_text("18\n")
+    with embedded.running(interrupted, {"fsync": "off"}) as url:
         assert is_running(url)
         assert execute(url, "SHOW fsync") == [("off",)]
 

@@ -13,7 +13,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
+from psycopg.types.json import set_json_loads
 
 from project.schema.catalog.programs import PROGRAMS
 from project.schema.catalog.tables import TABLES
@@ -81,7 +83,9 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def _items(connection: psycopg.Connection, kind: str, query: str) -> Iterator[Item]:
-    for name, attributes, made_up in connection.execute(f"WITH {VISIBLE} {query}".encode()):
+    cursor = connection.cursor()
+    set_json_loads(msgspec.json.decode, cursor)
+    for name, attributes, made_up in cursor.execute(f"WITH {VISIBLE} {query}".encode()):
         values = {key: _value(value) for key, value in attributes.items()}
         yield Item(Key(kind, tuple(name)), values, made_up)
 

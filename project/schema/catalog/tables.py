@@ -33,7 +33,8 @@ TABLE = """
             WHERE inhrelid = class.oid AND NOT relispartition
         ),
         'of type', nullif(reloftype, 0)::regtype::text,
-        'storage parameters', (SELECT jsonb_agg(o ORDER BY o) FROM unnest(reloptions) AS o),
+        'storage parameters', CASE WHEN reloptions IS NOT NULL THEN
+            (SELECT jsonb_agg(o ORDER BY o) FROM unnest(reloptions) AS o) END,
         'toast storage parameters', (
             SELECT jsonb_agg(o ORDER BY o) FROM pg_class AS toast, unnest(toast.reloptions) AS o
             WHERE toast.oid = class.reltoastrelid
@@ -87,7 +88,7 @@ _OWNED = f"""
 
 COLUMN = f"""
     , {_OWNED}
-    SELECT ARRAY[nspname, relname, attname], jsonb_build_object(
+    SELECT ARRAY[nspname, relname, attname], jsonb_strip_nulls(jsonb_build_object(
         'type', format_type(atttypid, atttypmod),
         'nullable', NOT attnotnull,
         'default', CASE
@@ -103,24 +104,23 @@ COLUMN = f"""
         'storage', CASE WHEN attstorage <> typstorage THEN attstorage END,
         'compression', nullif(attcompression, ''),
         'statistics target', nullif(attstattarget, -1),
-        'parameters', (SELECT jsonb_agg(o ORDER BY o) FROM unnest(attoptions) AS o),
+        'parameters', CASE WHEN attoptions IS NOT NULL THEN
+            (SELECT jsonb_agg(o ORDER BY o) FROM unnest(attoptions) AS o) END,
         'inherited', NOT attislocal,
-        'not null unvalidated', (
-            SELECT true FROM pg_constraint WHERE conrelid = attrelid AND contype = 'n'
-                AND conkey = ARRAY[attnum] AND NOT convalidated
-        ),
-        'not null of this table only', (
-            SELECT true FROM pg_constraint WHERE conrelid = attrelid AND contype = 'n'
-                AND conkey = ARRAY[attnum] AND connoinherit
-        ),
-        'comment', col_description(attrelid, attnum)
-    ), false
+        'not null unvalidated', nullif(NOT convalidated, false),
+        'not null of this table only', nullif(connoinherit, false),
+        'comment', description
+    )), false
     FROM pg_attribute
     JOIN pg_class AS class ON class.oid = attrelid
     JOIN visible_schema AS schema ON schema.oid = relnamespace
     JOIN pg_type ON pg_type.oid = atttypid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     LEFT JOIN owned ON table_oid = attrelid AND number = attnum
+    LEFT JOIN pg_description ON pg_description.classoid = 'pg_class'::regclass
+        AND objoid = attrelid AND objsubid = attnum
+    -- PostgreSQL 18 keeps NOT NULL as a constraint, too.
+    LEFT JOIN pg_constraint ON conrelid = attrelid AND contype = 'n' AND conkey = ARRAY[attnum]
     WHERE relkind IN ('r', 'p', 'f') AND attnum > 0 AND NOT attisdropped AND NOT EXISTS (
         SELECT FROM member WHERE classid = 'pg_class'::regclass AND objid = class.oid
     )

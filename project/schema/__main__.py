@@ -1,0 +1,222 @@
+"""``python -m project.schema``: check and roundtrip, for any Alembic project.
+
+Exit codes: 0 agree, 1 findings, 2 could not ask.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+
+from project.schema import integrity, scratch
+from project.schema.drift import (
+    Ignore,
+    Project,
+    database_against_migrations,
+    models_against_migrations,
+)
+from project.schema.finding import Report
+from project.schema.report import FORMATS, render
+from project.schema.roundtrip import SEED, roundtrip
+from project.schema.source import SourceError
+
+
+class UsageError(Exception):
+    """The question cannot be asked as it was put; the message says why."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Ask, print the report, and return the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        report = ask(options)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)  # noqa: T201
+        return 2
+    except (UsageError, SourceError, scratch.ScratchError, psycopg.OperationalError) as error:
+        if options.traceback:
+            raise
+        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201
+        return 2
+    to_terminal = options.output is None and sys.stdout.isatty()
+    text = render(report, options.format, colour=to_terminal)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        options.output.write_text(text)
+    return 0 if report.agrees else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        default=Path("alembic.ini"),
+        metavar="FILE",
+        help="alembic.ini or pyproject.toml of the project (default: %(default)s)",
+    )
+    common.add_argument("-n", "--name", default="alembic", help="section of alembic.ini")
+    common.add_argument(
+        "--url-env",
+        metavar="NAME",
+        help="variable from which the project's env.py takes its database",
+    )
+    common.add_argument("--format", choices=sorted(FORMATS), default="text")
+    common.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
+    common.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    result = argparse.ArgumentParser(prog="python -m project.schema", description=__doc__)
+    verbs = result.add_subparsers(dest="verb", required=True)
+    check = verbs.add_parser("check", parents=[common], help="do models and migrations agree?")
+    check.add_argument(
+        "--database",
+        metavar="URL",
+        help="compare this database, read-only, with the migrations it is at",
+    )
+    check.add_argument(
+        "--record",
+        action="store_true",
+        help="record the revisions as they are; later edits are findings",
+    )
+    walk = verbs.add_parser("roundtrip", parents=[common], help="every revision there and back")
+    walk.add_argument("revisions", nargs="*", help="only these; default: all")
+    walk.add_argument(
+        "--since",
+        metavar="BASE",
+        help="only revisions whose files are new since this commit (origin/main)",
+    )
+    walk.add_argument("--seed", type=int, default=SEED, help="of the generated rows")
+    return result
+
+
+def ask(options: argparse.Namespace) -> Report:
+    """Answer what the command line asks."""
+    if not options.config.is_file():
+        raise UsageError(f"There is no {options.config}; name the project's with -c.")
+    project = Project(
+        options.config.resolve(),
+        section=options.name,
+        url_env=options.url_env,
+        ignore=tuple(ignored(options.config.resolve().parent / "pyproject.toml")),
+    )
+    with scratch.server(os.environ.get("SCRATCH_DATABASE_URL") or None) as server:
+        if options.verb == "roundtrip":
+            return roundtrip(
+                project,
+                server,
+                only=chosen(options, project, server),
+                seed=options.seed,
+                progress=show_progress,
+            )
+        if options.record:
+            with scratch.database(server) as empty, project.open(empty) as source:
+                integrity.record(source.history)
+        if options.database:
+            return database_against_migrations(project, server, database(options.database))
+        return models_against_migrations(project, server)
+
+
+def database(text: str) -> sa.URL:
+    """Read the URL of a live database.
+
+    Raises:
+        UsageError: it cannot be read. What SQLAlchemy says of it may quote a piece of the password.
+
+    """
+    try:
+        return sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise UsageError(
+            "The database cannot be read; expected postgresql://user:password@host:port/name."
+        ) from None
+
+
+def chosen(options: argparse.Namespace, project: Project, server: sa.URL) -> list[str] | None:
+    """Return the revisions to prove; None for all.
+
+    Raises:
+        UsageError: git does not know the commit, or a revision does not exist.
+
+    """
+    if not options.since and not options.revisions:
+        return None
+    with scratch.database(server) as empty, project.open(empty) as source:
+        revisions = source.revisions
+    if options.since:
+        new = added_since(options.since, project.ini.parent)
+        return [r.revision for r in revisions if r.path.resolve() in new]
+    known = {revision.revision for revision in revisions}
+    if strangers := set(options.revisions) - known:
+        raise UsageError(f"There is no revision {', '.join(sorted(strangers))}.")
+    return list(options.revisions)
+
+
+def added_since(base: str, folder: Path) -> set[Path]:
+    """Return the files that git has, or could add, and that the commit has not.
+
+    Raises:
+        UsageError: git does not know the commit.
+
+    """
+    git = ["git", "-C", str(folder)]
+    diff = subprocess.run(  # noqa: S603
+        [*git, "diff", "--name-only", "--diff-filter=A", "--relative", base, "--"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if diff.returncode:
+        raise UsageError(f"git cannot compare with {base}: {diff.stderr.strip().splitlines()[0]}")
+    others = subprocess.run(  # noqa: S603
+        [*git, "ls-files", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    names = (diff.stdout + others.stdout).splitlines()
+    return {(folder / name).resolve() for name in names}
+
+
+def ignored(pyproject: Path) -> list[Ignore]:
+    """Read the differences that are meant from ``[tool.project.schema] ignore``.
+
+    Raises:
+        UsageError: an entry lacks its pattern or its reason.
+
+    """
+    if not pyproject.is_file():
+        return []
+    tool = tomllib.loads(pyproject.read_text()).get("tool", {})
+    entries = tool.get("project", {}).get("schema", {}).get("ignore", [])
+    for entry in entries:
+        if not entry.get("pattern") or not entry.get("reason"):
+            raise UsageError(
+                f"{pyproject.name}: every entry of [tool.project.schema] ignore has a pattern and"
+                f" a reason; this one is {entry}."
+            )
+    return [Ignore(entry["pattern"], entry["reason"]) for entry in entries]
+
+
+def show_progress(done: int, number: int, revision: str) -> None:
+    """Show a bar on a terminal, a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        filled = 30 * done // max(number, 1)
+        sys.stderr.write(
+            f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{number} {revision}\033[K"
+        )
+        if done + 1 == number:
+            sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+    elif done and done % 25 == 0:
+        print(f"{done} of {number} revisions", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Where a table is defined: noted while a project's models are imported, not searched for later."""
+
+import inspect
+import sysconfig
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, orm
+
+#: A file and a line.
+Place = tuple[str, int]
+
+HERE = str(Path(__file__).parent)
+
+
+@dataclass
+class Definitions:
+    """Notes, while models are imported, where each table is defined and which classes map it."""
+
+    places: "weakref.WeakKeyDictionary[sa.Table, Place]" = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+    mappers: list["orm.Mapper[Any]"] = field(default_factory=list)
+
+    def install(self) -> None:
+        """Begin to take notes."""
+        event.listen(sa.Table, "after_parent_attach", self._note_table)
+        event.listen(orm.Mapper, "after_mapper_constructed", self._note_mapper)
+
+    def _note_table(self, table: sa.Table, _: Any) -> None:  # noqa: ANN401
+        frame = inspect.currentframe()
+        while frame and not _is_foreign(frame.f_code):
+            frame = frame.f_back
+        if frame:
+            self.places[table] = frame.f_code.co_filename, frame.f_lineno
+
+    def _note_mapper(self, mapper: "orm.Mapper[Any]", _: type) -> None:
+        self.mappers.append(mapper)
+
+    def of(self, table: sa.Table) -> dict[str, Any]:
+        """Tell the table's place, its classes with their bases, and its columns' attributes."""
+        mappers = [mapper for mapper in self.mappers if mapper.local_table is table]
+        columns: dict[str, str] = {}
+        for mapper in mappers:
+            for attribute, column in mapper.columns.items():
+                if column.table is table:
+                    columns.setdefault(column.name, attribute)
+        return {
+            "name": table.name,
+            "schema": table.schema,
+            "place": self.places.get(table),
+            "classes": [
+                (path, base.__qualname__)
+                for mapper in mappers
+                if hasattr(mapper.class_, "__table__")  # or the table was mapped to it elsewhere
+                for base in mapper.class_.__mro__
+                if (path := _source_file(base))
+            ],
+            "attributes": columns,
+        }
+
+
+def _is_foreign(code: CodeType) -> bool:
+    """Tell the foreign project's code from this file, Python and what is installed."""
+    path = code.co_filename
+    library = sysconfig.get_path("stdlib")
+    return not (path.startswith(("<", library, HERE)) or "site-packages" in path)
+
+
+def _source_file(base: type) -> str | None:
+    try:
+        path = inspect.getsourcefile(base)
+    except (TypeError, OSError):
+        return None
+    return None if path is None or "site-packages" in path else path

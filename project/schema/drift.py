@@ -1,0 +1,327 @@
+"""Do the models, the migrations and a database agree?
+
+M is what the models make (``metadata.create_all`` with its DDL events), H what the history of
+migrations makes, both on scratch databases of one server. PostgreSQL stores both, so it has already
+normalised them; what differs between the catalogs differs in fact.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+from project.schema import integrity, scratch
+from project.schema.catalog import read
+from project.schema.equivalence import without_equivalents
+from project.schema.finding import Finding, Report
+from project.schema.remedy import remedy, shown
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
+from project.schema.source import History, MetadataFacts, Revision, Source
+
+#: Kinds whose items go with a table: of a table that one side lacks, they are not said one by one.
+PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """Differences that are meant: a pattern of :class:`~project.schema.snapshot.Key` and why."""
+
+    pattern: str  # "trigger public.account.*", as fnmatch has it
+    reason: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """An Alembic project, and how it wants to be asked."""
+
+    ini: Path
+    section: str = "alembic"
+    url_env: str | None = None
+    ignore: tuple[Ignore, ...] = ()
+
+    def relative(self, report: Report) -> Report:
+        """Name files as seen from the project's folder, where they are in it."""
+        folder = self.ini.parent
+        return replace(
+            report, findings=tuple(_relative(finding, folder) for finding in report.findings)
+        )
+
+    def open(self, database: sa.URL) -> Source:
+        """Start a process of the project's own on a scratch database."""
+        return Source.open(self.ini, scratch=database, section=self.section, url_env=self.url_env)
+
+
+def _relative(finding: Finding, folder: Path) -> Finding:
+    path = Path(finding.path)
+    if not finding.path or not path.is_relative_to(folder):
+        return finding
+    return replace(finding, path=path.relative_to(folder).as_posix())
+
+
+def models_against_migrations(project: Project, server: sa.URL) -> Report:
+    """Compare what the models make with what the migrations make.
+
+    Raises:
+        SourceError: the project cannot be imported, or one of its migrations fails.
+        ScratchError: the server gives no scratch databases.
+
+    """
+    with (
+        scratch.database(server) as models,
+        scratch.database(server) as history,
+        # Both processes import while the other one works.
+        project.open(history) as migrations,
+        project.open(models) as declared,
+        connected(models) as expected,
+        connected(history) as found,
+    ):
+        graph = migrations.history
+        migrations.upgrade(history, "heads")
+        _install_extensions(expected, found)
+        declared.create_all(models)
+        facts = declared.metadata()
+        leave_out = version_table(facts)
+        here, there = read(expected, leave_out), read(found, leave_out)
+        differing = without_equivalents(differences(here, there), expected)
+    findings = [
+        *_graph(graph),
+        *integrity.edited(graph),
+        *_said(differing, here, "The models", "the migrations", facts),
+    ]
+    kept, unused = _without_ignored(findings, project.ignore)
+    report = Report(
+        "models against migrations",
+        (*kept, *unused),
+        (
+            _length(graph),
+            f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
+            *_filters(facts),
+        ),
+    )
+    return project.relative(report)
+
+
+def database_against_migrations(project: Project, server: sa.URL, database: sa.URL) -> Report:
+    """Compare a live database with what the migrations make at the revision it is stamped with.
+
+    The database is only read, in a read-only transaction, and nothing of it is evaluated.
+
+    Raises:
+        SourceError: the project cannot be imported, or one of its migrations fails.
+        ScratchError: the server gives no scratch databases.
+        psycopg.OperationalError: the database cannot be reached.
+
+    """
+    with scratch.database(server) as history, project.open(history) as source:
+        facts = source.metadata()
+        leave_out = version_table(facts)
+        with connected(database) as live:
+            stamped = _stamped(live, leave_out[0])
+            found = read(live, leave_out)
+        known = {revision.revision for revision in source.revisions}
+        if strangers := stamped - known:
+            return Report("database against migrations", tuple(_strange(strangers)))
+        for revision in sorted(stamped):
+            source.upgrade(history, revision)
+        with connected(history) as expecting:
+            expected = read(expecting, leave_out)
+            differing = without_equivalents(differences(expected, found), expecting)
+        pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
+    findings = _said(differing, expected, "The migrations", "the database", None)
+    kept, unused = _without_ignored(findings, project.ignore)
+    report = Report(
+        "database against migrations",
+        (*kept, *unused, *_pending(pending)),
+        (
+            f"the database stands at {', '.join(sorted(stamped)) or 'no revision'}",
+            f"{len(expected.items)} objects compared",
+            _versions(found, expected),
+        ),
+    )
+    return project.relative(report)
+
+
+@contextmanager
+def connected(url: sa.URL) -> Iterator[Connection]:
+    """Connect with psycopg, in autocommit mode."""
+    plain = url.set(drivername="postgresql")
+    with psycopg.connect(
+        plain.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        yield connection
+
+
+def version_table(facts: MetadataFacts) -> list[tuple[str, str]]:
+    """Return the table in which Alembic keeps the revision; it is not the user's."""
+    return [(facts.version_table_schema or "public", facts.version_table)]
+
+
+def _install_extensions(expected: Connection, found: Connection) -> None:
+    """Give the models the migrations' extensions: they cannot say them, but may use them."""
+    query = (
+        "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
+        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
+    )
+    for extension, schema in found.execute(query).fetchall():
+        names = sql.Identifier(schema), sql.Identifier(extension)
+        expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
+        create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
+        expected.execute(create.format(*names))
+
+
+def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
+    try:
+        query = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(*table))
+        return {str(row[0]) for row in connection.execute(query).fetchall()}
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return set()
+
+
+def _ancestors(source: Source, stamped: Collection[str]) -> set[str]:
+    parents = {r.revision: (*r.down_revisions, *r.dependencies) for r in source.revisions}
+    seen: set[str] = set()
+    left = list(stamped)
+    while left:
+        revision = left.pop()
+        if revision not in seen:
+            seen.add(revision)
+            left += parents.get(revision, ())
+    return seen
+
+
+def _length(history: History) -> str:
+    return f"{len(history.revisions)} revisions, head {', '.join(history.heads) or 'none'}"
+
+
+def _graph(history: History) -> Iterator[Finding]:
+    heads = history.heads
+    if len(heads) > 1:
+        yield Finding(
+            "several-heads",
+            f"The history has {len(heads)} heads, {', '.join(sorted(heads))}: "
+            "whoever upgrades to head is refused.",
+            remedy=f'alembic merge -m "merge" {" ".join(sorted(heads))}',
+        )
+    for revision in history.revisions:
+        if revision.empty_downgrade:
+            yield Finding(
+                "no-downgrade",
+                f"Revision {revision.revision} changes the schema and its downgrade does nothing.",
+                remedy="undo the upgrade, or raise with a sentence that says why it cannot be",
+                object=f"revision {revision.revision}",
+                path=str(revision.path),
+                line=1,
+            )
+
+
+def _said(
+    differing: Iterable[Difference],
+    expected: Snapshot,
+    here: str,
+    there: str,
+    facts: MetadataFacts | None,
+) -> Iterator[Finding]:
+    """Say each difference; what belongs to a table that is missing as a whole goes with it."""
+    listed = list(differing)
+    whole = {d.key.name for d in listed if d.key.kind == "table" and d.attribute is None}
+    for difference in listed:
+        if difference.key.kind in PARTS and difference.key.name[:2] in whole:
+            continue
+        key = difference.key
+        path, line = _place(facts, key)
+        yield Finding(
+            f"{key.kind.replace(' ', '-')}-{_code(difference)}",
+            _sentence(difference, here, there),
+            object=str(key),
+            attribute=difference.attribute or "",
+            expected=shown(difference.expected),
+            found=shown(difference.found),
+            remedy=remedy(difference, expected),
+            path=path,
+            line=line,
+        )
+
+
+def _code(difference: Difference) -> str:
+    if difference.found is MISSING:
+        return "missing"
+    return "unexpected" if difference.expected is MISSING else "differs"
+
+
+def _sentence(difference: Difference, here: str, there: str) -> str:
+    if difference.found is MISSING:
+        return f"{here} have {difference.key}; {there} do not make it.".replace(
+            "the database do not make it", "the database does not have it"
+        )
+    if difference.expected is MISSING:
+        return f"{here} know nothing of {difference.key}, which is in {there}."
+    differs = f"differs between {here.lower()} and {there}"
+    return f"The {difference.attribute} of {difference.key} {differs}."
+
+
+def _place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
+    """Find the line of the model that declares the object, or else its table."""
+    if facts is None:
+        return "", 0
+    for name in (key.name[:3], key.name[:2]):
+        if place := facts.places.get(".".join(name)):
+            return place
+    return "", 0
+
+
+def _without_ignored(
+    findings: Iterable[Finding], ignore: Iterable[Ignore]
+) -> tuple[list[Finding], list[Finding]]:
+    kept = list(findings)
+    unused = []
+    for rule in ignore:
+        matching = [f for f in kept if fnmatchcase(f.object, rule.pattern)]
+        kept = [f for f in kept if f not in matching]
+        kept += [replace(f, level="note", message=f"Ignored: {rule.reason}") for f in matching]
+        if not matching:
+            unused.append(
+                Finding(
+                    "ignore-unused",
+                    f"The pattern {rule.pattern!r} matches no difference any more.",
+                    remedy="remove it from [tool.project.schema] ignore",
+                )
+            )
+    return kept, unused
+
+
+def _strange(revisions: Iterable[str]) -> Iterator[Finding]:
+    for revision in sorted(revisions):
+        yield Finding(
+            "unknown-revision",
+            f"The database stands at {revision}, which these migrations do not know.",
+            object=f"revision {revision}",
+            remedy="check with the code that migrated the database",
+        )
+
+
+def _pending(revisions: Iterable[Revision]) -> Iterator[Finding]:
+    for revision in revisions:
+        yield Finding(
+            "pending",
+            f"Revision {revision.revision} ({revision.doc}) has not reached the database.",
+            level="note",
+            object=f"revision {revision.revision}",
+            path=str(revision.path),
+        )
+
+
+def _versions(found: Snapshot, expected: Snapshot) -> str:
+    there, here = found.server_version // 10000, expected.server_version // 10000
+    return f"the database is PostgreSQL {there}, the scratch server {here}"
+
+
+def _filters(facts: MetadataFacts) -> list[str]:
+    return ["env.py filters what Alembic compares; here everything is compared"] * facts.has_filters

@@ -1,0 +1,162 @@
+"""The operation that would mend a difference: Alembic's where there is one, SQL where not."""
+
+from collections.abc import Callable, Mapping
+
+from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot, Value
+
+#: Kinds of which a difference between the whole items is mended by one statement of DROP, and which
+#: cannot be made without all that their definition says, so that only a reader can.
+DROPS = {
+    "schema": "SCHEMA",
+    "extension": "EXTENSION",
+    "enum": "TYPE",
+    "composite type": "TYPE",
+    "range": "TYPE",
+    "domain": "DOMAIN",
+    "sequence": "SEQUENCE",
+    "collation": "COLLATION",
+    "statistics": "STATISTICS",
+    "function": "FUNCTION",
+    "view": "VIEW",
+    "event trigger": "EVENT TRIGGER",
+}
+
+
+def remedy(difference: Difference, expected: Snapshot) -> str:
+    """Write the operation that makes what was found what was expected.
+
+    Args:
+        difference: What differs.
+        expected: The snapshot of the expected side, for the parts of a definition.
+
+    Returns:
+        A line of Python for a migration, or "" where it takes more than a line.
+
+    """
+    item = expected.items.get(difference.key)
+    if difference.found is MISSING:
+        return _create(item) if item else ""
+    if difference.expected is MISSING:
+        return _drop(difference.key)
+    if item is None or difference.attribute is None:
+        return ""
+    change = CHANGES.get((difference.key.kind, difference.attribute), _nothing)
+    return change(item, difference.expected)
+
+
+def _create(item: Item) -> str:
+    kind, (*path, name) = item.key.kind, item.key.name
+    attributes = item.attributes
+    if kind == "column":
+        *schema, table = path
+        nullable = "" if attributes["nullable"] else ", nullable=False"
+        return (
+            f'op.add_column("{table}", sa.Column("{name}", <{attributes["type"]}>{nullable})'
+            f"{_schema(schema)})"
+        )
+    if kind == "table":
+        return f'op.create_table("{name}", …{_schema(path)})'
+    if kind == "constraint":
+        return _sql(f"ALTER TABLE {_dotted(path)} ADD CONSTRAINT {name} {attributes['definition']}")
+    if kind == "index":
+        unique = "UNIQUE " if attributes["unique"] else ""
+        return _sql(f"CREATE {unique}INDEX {name} ON {_dotted(path)} {attributes['definition']}")
+    if kind in {"trigger", "rule"}:
+        return _sql(str(attributes["definition"]))
+    if kind == "enum":
+        values = attributes["values"]
+        labels = ", ".join(f"'{value}'" for value in values) if isinstance(values, tuple) else ""
+        return _sql(f"CREATE TYPE {_dotted(item.key.name)} AS ENUM ({labels})")
+    return ""
+
+
+def _drop(key: Key) -> str:
+    kind, (*path, name) = key.kind, key.name
+    *schema, table = path or [""]
+    if kind == "column":
+        return f'op.drop_column("{table}", "{name}"{_schema(schema)})'
+    if kind == "table":
+        return f'op.drop_table("{name}"{_schema(path)})'
+    if kind == "constraint":
+        return f'op.drop_constraint("{name}", "{table}"{_schema(schema)})'
+    if kind == "index":
+        return f'op.drop_index("{name}", table_name="{table}"{_schema(schema)})'
+    if kind in {"trigger", "rule", "policy"}:
+        return _sql(f"DROP {kind.upper()} {name} ON {_dotted(path)}")
+    if kind in DROPS:
+        return _sql(f"DROP {DROPS[kind]} {_dotted(key.name)}")
+    return ""
+
+
+def _nothing(_item: Item, _value: object) -> str:
+    return ""
+
+
+def _altered(argument: str) -> Callable[[Item, object], str]:
+    def alter(item: Item, value: object) -> str:
+        *schema, table, column = item.key.name
+        return (
+            f'op.alter_column("{table}", "{column}", {argument}={_python(argument, value)}'
+            f"{_schema(schema)})"
+        )
+
+    return alter
+
+
+def _python(argument: str, value: object) -> str:
+    if argument == "type_":
+        return f"<{value}>"
+    if argument == "server_default":
+        return f"sa.text({value!r})" if value is not None else "None"
+    return repr(value)
+
+
+def _comment(item: Item, value: object) -> str:
+    *schema, table = item.key.name
+    if value is None:
+        return f'op.drop_table_comment("{table}"{_schema(schema)})'
+    return f'op.create_table_comment("{table}", {value!r}{_schema(schema)})'
+
+
+def _replace(item: Item, _value: object) -> str:
+    return f"{_drop(item.key)}; {_create(item)}"
+
+
+#: How an attribute of an item is changed.
+CHANGES: Mapping[tuple[str, str], Callable[[Item, object], str]] = {
+    ("column", "type"): _altered("type_"),
+    ("column", "nullable"): _altered("nullable"),
+    ("column", "default"): _altered("server_default"),
+    ("column", "comment"): _altered("comment"),
+    ("table", "comment"): _comment,
+    ("constraint", "definition"): _replace,
+    ("index", "definition"): _replace,
+    ("index", "unique"): _replace,
+    ("trigger", "definition"): _replace,
+    ("rule", "definition"): _replace,
+}
+
+
+def _schema(path: list[str]) -> str:
+    return f', schema="{path[0]}"' if path and path[0] != "public" else ""
+
+
+def _dotted(path: "list[str] | tuple[str, ...]") -> str:
+    return ".".join(part for part in path if part != "public")
+
+
+def _sql(statement: str) -> str:
+    return f'op.execute("{statement}")' if '"' not in statement else f"op.execute({statement!r})"
+
+
+def shown(value: "Value | object") -> str:
+    """Write an attribute's value for a person."""
+    if value is None:
+        return "none"
+    if value is MISSING:
+        return "missing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(shown(part) for part in value)
+    return str(value)

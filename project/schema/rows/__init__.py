@@ -1,0 +1,11 @@
+"""Rows for every table of a database, and what became of them.
+
+A migration that is tried on empty tables proves little: a NOT NULL column without a default, a
+narrower type, a lossy downgrade all pass. ``fill`` makes rows that satisfy the catalog, ``read``
+takes a picture of all rows, and ``losses`` compares two pictures.
+"""
+
+from project.schema.rows.contents import Contents, Loss, Rows, losses, read
+from project.schema.rows.filling import Filling, fill
+
+__all__ = ["Contents", "Filling", "Loss", "Rows", "fill", "losses", "read"]

@@ -1,0 +1,200 @@
+"""The rows of every table as plain values, and what is lost between two such pictures."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from project.schema.rows.tables import TABLES, Name
+
+#: A row as PostgreSQL prints it, column by column.
+Row = tuple[str | None, ...]
+
+#: An example is for a person to read, not to restore from.
+EXAMPLE = 80
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a table holds."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]  # the columns of its primary key; empty without one
+    rows: tuple[Row, ...]  # in the order of the key, or of the whole rows
+
+
+#: Every table's rows.
+Contents = Mapping[Name, Rows]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Values that were there before and are not there after."""
+
+    schema: str
+    table: str
+    column: str | None  # None where whole rows, or the table, are gone
+    count: int
+    example: str  # "id=3: 'before' → 'after'"
+
+
+COLUMNS = f"""
+    SELECT schema, name, CASE WHEN partitioned THEN '' ELSE 'ONLY' END,
+        array(
+            SELECT attname::text FROM pg_catalog.pg_attribute
+            WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+        ),
+        array(
+            SELECT attname::text
+            FROM pg_catalog.pg_constraint, unnest(conkey) WITH ORDINALITY AS part (number, place)
+            JOIN pg_catalog.pg_attribute ON attnum = number
+            WHERE conrelid = found.oid AND contype = 'p' AND attrelid = found.oid ORDER BY place
+        )
+    FROM ({TABLES}) AS found
+"""  # noqa: S608 - nothing from outside
+
+#: How values are printed must not depend on who connects.
+PRINTED = {
+    "bytea_output": "hex",
+    "datestyle": "ISO, YMD",
+    "extra_float_digits": "1",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "statement_timeout": "0",
+}
+
+
+def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Contents:
+    """Read the rows of all tables, as they are at one point in time.
+
+    Args:
+        connection: To the database; outside of a transaction.
+        leave_out: Schema and name of tables that do not matter.
+
+    """
+    with _printing(connection), connection.cursor(row_factory=tuple_row) as cursor:
+        found = cursor.execute(COLUMNS.encode(), prepare=False).fetchall()
+        # A table that others inherit from shows their rows, too; those are read with their own.
+        return {
+            (schema, table): _rows(cursor, (schema, table), columns, key, whole)
+            for schema, table, whole, columns, key in found
+            if (schema, table) not in leave_out
+        }
+
+
+@contextmanager
+def _printing(connection: psycopg.Connection) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for setting, value in PRINTED.items():
+            connection.execute("SELECT set_config(%s, %s, true)", [setting, value])
+        yield
+
+
+def _rows(
+    cursor: "psycopg.Cursor[Row]", name: Name, columns: list[str], key: list[str], whole: str
+) -> Rows:
+    query = sql.SQL("SELECT {} FROM {} {}").format(
+        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in columns),
+        sql.SQL(whole),
+        sql.Identifier(*name),
+    )
+    places = [columns.index(column) for column in key] or range(len(columns))
+    rows = cursor.execute(query, prepare=False).fetchall()
+    # None compares with no text.
+    rows.sort(key=lambda row: [(row[place] is not None, row[place] or "") for place in places])
+    return Rows(tuple(columns), tuple(key), tuple(rows))
+
+
+def losses(before: Contents, after: Contents) -> list[Loss]:
+    """Tell what was there before and is not there after; what is new is no loss.
+
+    Rows are matched by the primary key that they had. Where there was none, or it does not tell
+    rows apart any more, all rows of a table are compared with all others.
+    """
+    return [
+        Loss(*name, column, count, example)
+        for name, rows in sorted(before.items())
+        for column, count, example in (
+            _compared(rows, after[name]) if name in after else _all_of(rows)
+        )
+    ]
+
+
+#: Column, count and example of a loss.
+_Part = tuple[str | None, int, str]
+
+
+def _all_of(rows: Rows) -> Iterator[_Part]:
+    yield None, len(rows.rows), "the table is gone"
+
+
+def _compared(before: Rows, after: Rows) -> Iterator[_Part]:
+    shared = tuple(column for column in before.columns if column in after.columns)
+    for column in before.columns:
+        if column not in shared:
+            values = [row[0] for row in _only(before, (column,)) if row[0] is not None]
+            example = f", and {_cut(values[0])} with it" if values else ""
+            yield column, len(values), f"the column is gone{example}"
+    old, new = _only(before, shared), _only(after, shared)
+    places = [shared.index(column) for column in before.key if column in shared]
+    old_by_key, new_by_key = _by_key(old, places), _by_key(new, places)
+    if len(places) == len(before.key) > 0 and len(new_by_key) == len(new):
+        yield from _by_row(old_by_key, new_by_key, shared, before.key)
+    else:
+        yield from _by_count(old, new, shared)
+
+
+def _only(rows: Rows, columns: tuple[str, ...]) -> list[Row]:
+    places = [rows.columns.index(column) for column in columns]
+    return [tuple(row[place] for place in places) for row in rows.rows]
+
+
+def _by_key(rows: list[Row], places: list[int]) -> dict[Row, Row]:
+    return {tuple(row[place] for place in places): row for row in rows}
+
+
+def _by_row(
+    old: dict[Row, Row], new: dict[Row, Row], columns: tuple[str, ...], key: tuple[str, ...]
+) -> Iterator[_Part]:
+    if missing := [found for found in old if found not in new]:
+        yield None, len(missing), f"no row {_shown(key, missing[0])}"
+    for place, column in enumerate(columns):
+        changed = [
+            found for found, row in old.items() if found in new and new[found][place] != row[place]
+        ]
+        if changed:
+            values = _cut(old[changed[0]][place]), _cut(new[changed[0]][place])
+            yield column, len(changed), f"{_shown(key, changed[0])}: {' → '.join(values)}"
+
+
+def _by_count(old: list[Row], new: list[Row], columns: tuple[str, ...]) -> Iterator[_Part]:
+    missing = Counter(old) - Counter(new)
+    if not missing:
+        return
+    told = False
+    for place, column in enumerate(columns if len(old) == len(new) else ()):
+        gone = Counter(row[place] for row in old) - Counter(row[place] for row in new)
+        if gone:
+            told = True
+            yield column, gone.total(), f"{_cut(next(iter(gone)))} is gone"
+    if not told:
+        # Fewer rows, or the same values in other rows.
+        yield None, missing.total(), f"no row {_shown(columns, next(iter(missing)))}"
+
+
+def _shown(columns: tuple[str, ...], row: Row) -> str:
+    parts = (f"{name}={_cut(value)}" for name, value in zip(columns, row, strict=True))
+    return _shortened(" ".join(parts))
+
+
+def _cut(value: str | None) -> str:
+    return "NULL" if value is None else _shortened(repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= EXAMPLE else text[: EXAMPLE - 1] + "…"

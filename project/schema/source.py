@@ -1,0 +1,282 @@
+"""A foreign Alembic project, seen from outside: its migrations and models, run in another process.
+
+Nothing of the project is imported here. Its env.py runs unmodified in a process of its own
+(``worker``), in which every connection leads to a scratch database.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from project.schema import facts
+from project.schema.facts import History, MetadataFacts, Revision
+
+__all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
+
+PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
+
+#: Starts the worker. The foreign project may have a package of the same name as this one: it is
+#: loaded from its path and forgotten again before anything foreign is imported.
+START = """
+import importlib.util, sys
+name = sys.argv[1]
+spec = importlib.util.spec_from_file_location(name, sys.argv[2])
+sys.modules[name] = importlib.util.module_from_spec(spec)
+worker = importlib.import_module(f"{name}.schema.worker")
+for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+    del sys.modules[module]
+worker.main()
+"""
+
+#: What a request wants, as the end of "cannot".
+WANTS = {
+    "history": "read the migrations",
+    "metadata": "read the models",
+    "upgrade": "upgrade to {to}",
+    "downgrade": "downgrade to {to}",
+    "stamp": "stamp as {to}",
+    "create_all": "create the models' tables",
+}
+
+#: Seconds that a worker may take to end when nothing is asked of it any more.
+PATIENCE = 5
+
+#: Of what a process wrote before it died, so many lines are told.
+LINES = 40
+
+
+class SourceError(Exception):
+    """The foreign project cannot do something; the message says what and why in one sentence.
+
+    Attributes:
+        details: The traceback, or what a process that died wrote last. No password is in it.
+
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class Source:
+    """A foreign project in a process of its own, for as long as the block lasts.
+
+    Open models and migrations as two sources: a migration that imports the application may change
+    its metadata (the same constraint attached twice, a table too many), after which neither
+    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision.
+    """
+
+    def __init__(self, ini: Path, process: "subprocess.Popen[str]", log: Any) -> None:  # noqa: ANN401
+        self.ini = ini
+        self._process = process
+        self._log = log
+        self._secrets: set[str] = set()
+        self._scratch: sa.URL
+
+    @classmethod
+    def open(  # noqa: PLR0913
+        cls,
+        ini: Path,
+        *,
+        scratch: sa.URL,
+        section: str = "alembic",
+        url_env: str | None = None,
+        python: str = sys.executable,
+        folder: Path | None = None,
+        arguments: Sequence[str] = (),
+    ) -> Self:
+        """Start the process.
+
+        Args:
+            ini: The configuration: ``alembic.ini`` or ``pyproject.toml``.
+            scratch: The database to look at the project with; nothing is written to it. Where the
+                project takes its URL from a variable, it is this one, driver and all.
+            section: The configuration's section, as with ``alembic --name``.
+            url_env: The variable from which the project takes its URL, if it does.
+            python: The interpreter that has what the project needs.
+            folder: Where the project is run; the configuration's folder, unless given.
+            arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
+
+        Raises:
+            SourceError: there is no such configuration, folder or interpreter.
+
+        """
+        ini = ini.resolve()
+        if not ini.is_file():
+            raise SourceError(f"There is no configuration {ini}.")
+        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                # -P: what lies in the current folder does not come before what is installed.
+                [python, "-P", "-c", START, PACKAGE.parent.name, str(PACKAGE)],
+                cwd=folder or ini.parent,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                encoding="utf-8",
+            )
+        except OSError as error:
+            log.close()
+            raise SourceError(f"Cannot start {python}: {error.strerror}.") from error
+        source = cls(ini, process, log)
+        source._scratch = scratch
+        source._send(
+            ini=str(ini),
+            section=section,
+            scratch=source._secret(scratch),
+            url_variable=url_env,
+            arguments=list(arguments),
+        )
+        return source
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, by force if it does not end by itself."""
+        process = self._process
+        try:
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None  # noqa: S101
+                # What could not be sent to a dead process is of no use any more.
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.kill()
+            process.wait()
+            self._log.close()
+
+    @cached_property
+    def history(self) -> History:
+        """Read the migrations, which imports them.
+
+        Raises:
+            SourceError: one of them cannot be imported, or they do not fit together.
+
+        """
+        return facts.history(self._ask("history", self._scratch))
+
+    @property
+    def revisions(self) -> tuple[Revision, ...]:
+        """Return the migrations, each after those that it builds on."""
+        return self.history.revisions
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Return the revisions on which no other builds."""
+        return self.history.heads
+
+    def upgrade(self, url: sa.URL, to: str) -> None:
+        """Upgrade a database: to a revision, ``heads``, ``+1``.
+
+        Raises:
+            SourceError: a migration or env.py failed.
+
+        """
+        self._ask("upgrade", url, to)
+
+    def downgrade(self, url: sa.URL, to: str) -> None:
+        """Downgrade a database: to a revision, ``base``, ``-1``.
+
+        Raises:
+            SourceError: a migration or env.py failed.
+
+        """
+        self._ask("downgrade", url, to)
+
+    def stamp(self, url: sa.URL, to: str) -> None:
+        """Note that a database stands at a revision.
+
+        Raises:
+            SourceError: there is no such revision, or env.py failed.
+
+        """
+        self._ask("stamp", url, to)
+
+    def metadata(self) -> MetadataFacts:
+        """Tell what env.py gives autogenerate.
+
+        Raises:
+            SourceError: env.py failed, or gives no metadata.
+
+        """
+        return facts.metadata(self._ask("metadata", self._scratch))
+
+    def create_all(self, url: sa.URL) -> None:
+        """Create the schemas and tables of the models, as their metadata says.
+
+        Raises:
+            SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
+
+        """
+        self._ask("create_all", url)
+
+    def _ask(self, wish: str, url: sa.URL, to: str = "") -> Any:  # noqa: ANN401
+        want = WANTS[wish].format(to=to)
+        self._send(do=wish, scratch=self._secret(url), to=to)
+        assert self._process.stdout is not None  # noqa: S101
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._died(want)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise self._failed(want, answer["error"])
+        return answer["value"]
+
+    def _send(self, **request: Any) -> None:  # noqa: ANN401
+        assert self._process.stdin is not None  # noqa: S101
+        # A dead process is noticed by its silence, which every request ends in.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+
+    def _failed(self, want: str, error: Mapping[str, Any]) -> SourceError:
+        where = ""
+        if error["revision"] is not None:
+            where = f"revision {error['revision']} ({Path(error['path'] or '').name}): "
+        elif error["in_env"] and error["type"]:
+            where = "env.py fails: "
+        kind = f"{error['type']}: " if error["type"] else ""
+        message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
+        return SourceError(self._hidden(message), self._hidden(error["details"]))
+
+    def _died(self, want: str) -> SourceError:
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().splitlines()[-LINES:]
+        message = f"Cannot {want}: the process of {self.ini} ended (exit code {code})."
+        return SourceError(message, self._hidden("\n".join(lines)))
+
+    def _secret(self, url: sa.URL) -> str:
+        """Write out a URL with its password, which must not appear in any message."""
+        given = [url.password, url.query.get("password")]
+        self._secrets |= {word for word in given if isinstance(word, str) and word}
+        return url.render_as_string(hide_password=False)
+
+    def _hidden(self, text: str) -> str:
+        """Hide passwords: the known ones, and what stands at the place of one."""
+        text = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
+        text = re.sub(r"(password['\"]?\s*[=:]\s*['\"]?)[^\s'\",)&]+", r"\1***", text)
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            for written in (secret, quote(secret, safe=" +")):
+                # Whole words only: a password like "postgres" is also a piece of many paths.
+                text = re.sub(rf"(?<![\w/.]){re.escape(written)}(?![\w/.])", "***", text)
+        return text

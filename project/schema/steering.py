@@ -1,0 +1,82 @@
+"""Every connection of a process, wherever its code means to connect, leads to a scratch database.
+
+A project's env.py may take its URL from anywhere: a file, a variable, the application's settings,
+a constant. All of them end in an engine of SQLAlchemy, whose connections are listened for here.
+"""
+
+import gc
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+#: Arguments of a connection that say how its session behaves. All others say where it leads, who
+#: connects and with which secret; of those nothing is kept.
+BEHAVIOUR = {
+    *("application_name", "autocommit", "client_encoding", "command_timeout", "cursor_factory"),
+    *("options", "prepare_threshold", "prepared_statement_cache_size", "row_factory"),
+    *("server_settings", "statement_cache_size"),
+}
+
+
+class RefusedError(Exception):
+    """The foreign project cannot be worked for; the message says why in one sentence."""
+
+
+@dataclass
+class Steering:
+    """Leads every connection that an engine of this process opens to the scratch database."""
+
+    scratch: sa.URL
+    asked: bool = False  # whether a connection was asked for since this was last set
+    dialect: sa.Dialect | None = None  # of the last connection
+    behaviour: dict[str, Any] = field(default_factory=dict)  # likewise
+    engines: "weakref.WeakSet[sa.Engine]" = field(default_factory=weakref.WeakSet)
+
+    def install(self) -> None:
+        """Begin to steer, for as long as the process lives."""
+        event.listen(sa.Engine, "do_connect", self._connect)
+        event.listen(sa.Engine, "engine_connect", self._remember)
+        event.listen(sa.pool.Pool, "connect", self._refuse_own_connections)
+        event.listen(sa.pool.Pool, "checkout", self._refuse_other_databases)
+
+    def _connect(self, dialect: sa.Dialect, record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
+        self.asked = True
+        if dialect.name != "postgresql":
+            raise RefusedError(f"it connects to {dialect.name}, and only PostgreSQL is supported")
+        kept = {name: value for name, value in given.items() if name in BEHAVIOUR}
+        if not str(kept.get("options", "-")).strip().startswith("-"):
+            del kept["options"]  # a hosting service's word for the server: endpoint=…
+        driver = f"postgresql+{dialect.driver}"
+        positional, named = dialect.create_connect_args(self.scratch.set(drivername=driver))
+        if "options" in kept and "options" in named:
+            named["options"] = f"{kept['options']} {named['options']}"
+        self.dialect, self.behaviour = dialect, kept
+        record.info["scratch"] = self.scratch
+        # A connection that is returned ends the event: the project's own listeners, which fetch a
+        # token for the real server, are not asked.
+        return dialect.connect(*positional, **{**kept, **named})
+
+    def _remember(self, connection: sa.Connection) -> None:
+        self.engines.add(connection.engine)
+
+    def _refuse_own_connections(self, _: Any, record: Any) -> None:  # noqa: ANN401
+        if "scratch" not in record.info:
+            raise RefusedError(
+                "its engine opens connections with a function of its own (creator), "
+                "which cannot be led to another database"
+            )
+
+    def _refuse_other_databases(self, _: Any, record: Any, __: Any) -> None:  # noqa: ANN401
+        if record.info.get("scratch") != self.scratch:
+            raise sa.exc.DisconnectionError  # the pool opens a new one instead
+
+    def let_go(self) -> None:
+        """Close what the project's engines keep open: no template is cloned while it is in use."""
+        for engine in list(self.engines):
+            # An asynchronous connection can be closed in its event loop only, which has ended.
+            engine.dispose(close=not engine.dialect.is_async)
+        if any(engine.dialect.is_async for engine in self.engines):
+            gc.collect()

@@ -1,0 +1,89 @@
+"""What source text says of revisions and models, read without running it."""
+
+import ast
+from collections.abc import Iterator
+
+
+def downgrade(source: bytes) -> tuple[bool, bool]:
+    """Tell whether a revision's ``downgrade`` only raises, and whether it leaves everything.
+
+    Args:
+        source: The text of a revision's file.
+
+    Returns:
+        The second is false also where the upgrade does nothing that could be undone.
+
+    """
+    bodies = {
+        node.name: [statement for statement in node.body if not _does_nothing(statement)]
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    body = bodies.get("downgrade")
+    raises = isinstance(next(iter(body or ()), None), ast.Raise)
+    return raises, body == [] and bool(bodies.get("upgrade"))
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Return):
+        return statement.value is None
+    # A docstring or an ellipsis.
+    lone_value = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return lone_value or isinstance(statement, ast.Pass)
+
+
+def class_lines(source: bytes, name: str) -> tuple[int, dict[str, int]] | None:
+    """Find the line of a class and those of its attributes.
+
+    Args:
+        source: The text of a module.
+        name: The class, with those around it: ``Outer.Inner``.
+
+    Returns:
+        None if there is no such class, as there is none for a class that a function makes.
+
+    """
+    body = ast.parse(source).body
+    found: ast.ClassDef | None = None
+    for part in name.split("."):
+        found = next((node for node in _classes(body) if node.name == part), None)
+        if found is None:
+            return None
+        body = found.body
+    assert found is not None  # noqa: S101
+    lines: dict[str, int] = {}
+    for statement in found.body:
+        for attribute in _names(statement):
+            lines.setdefault(attribute, statement.lineno)
+    return found.lineno, lines
+
+
+def _classes(body: list[ast.stmt]) -> Iterator[ast.ClassDef]:
+    """Yield the classes of a body, also those under ``if`` and ``try``."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield node
+        elif isinstance(node, (ast.If, ast.Try)):
+            yield from _classes([*node.body, *node.orelse])
+
+
+def _names(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.Assign):
+        yield from (target.id for target in statement.targets if isinstance(target, ast.Name))
+    elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        yield statement.target.id
+    elif isinstance(statement, ast.FunctionDef):  # a declared_attr
+        yield statement.name
+
+
+def column_lines(source: bytes, line: int) -> dict[str, int]:
+    """Find the lines of the columns that the call on a line defines: ``Table("name", …)``."""
+    lines: dict[str, int] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.lineno == line:
+            for argument in node.args:
+                if isinstance(argument, ast.Call) and argument.args:
+                    name = argument.args[0]
+                    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                        lines.setdefault(name.value, argument.lineno)
+    return lines
