@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,16 +12,16 @@ import pytest
 import sqlalchemy as sa
 
 from project.database import ROOT
+from project.schema.configuration import Ignore, Project, UsageError
 from project.schema.drift import (
-    Ignore,
-    Project,
     database_against_migrations,
+    metadata_against_database,
     models_against_migrations,
 )
 from project.schema.finding import Report
 from project.schema.roundtrip import roundtrip
 
-from .conftest import Databases, execute, secret
+from .conftest import Databases, execute, secret, until
 
 ENV = """
 from alembic import context
@@ -299,6 +300,64 @@ def test_a_live_database_is_only_read(foreign: Foreign, databases: Databases) ->
         execute(live, f"DROP OWNED BY {reader}", f"DROP ROLE {reader}")
     assert "column-differs column public.note.text" in codes(report)
     assert execute(live, "SELECT last_value, is_called FROM standing") == [(1, False)]
+
+
+def test_a_metadata_is_compared_with_a_database_without_alembic(
+    foreign: Foreign, databases: Databases
+) -> None:
+    live = databases.make()
+    with foreign.project.open(live) as source:
+        source.upgrade(live, "heads")
+
+    def compare() -> Report:
+        return metadata_against_database("models:metadata", foreign.folder, foreign.server, live)
+
+    assert compare().agrees
+    execute(live, "ALTER TABLE note ALTER text TYPE text")
+    assert codes(compare()) == {"column-differs column public.note.text"}
+    with pytest.raises(UsageError):
+        metadata_against_database("models", foreign.folder, foreign.server, live)
+
+
+def test_owners_and_grants_are_compared_where_it_is_asked_for(
+    foreign: Foreign, databases: Databases
+) -> None:
+    live = databases.make()
+    with foreign.project.open(live) as source:
+        source.upgrade(live, "heads")
+    execute(live, "GRANT SELECT ON note TO PUBLIC")
+
+    def compare(*, privileges: bool) -> set[str]:
+        project, server = foreign.project, foreign.server
+        return codes(database_against_migrations(project, server, live, privileges=privileges))
+
+    assert compare(privileges=False) == set()
+    assert compare(privileges=True) == {
+        "privileges-on-relation-differs privileges on relation public.note"
+    }
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+async def test_whoever_stops_it_finds_nothing_left_behind(
+    foreign: Foreign, stop: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "project.schema", "roundtrip"],
+        cwd=foreign.folder,
+        env={"SCRATCH_DATABASE_URL": secret(foreign.server), "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    mine = f"SELECT count(*) FROM pg_database WHERE datname LIKE 'scratch%\\_{process.pid}\\_%'"
+
+    async def works() -> bool:
+        return execute(foreign.server, mine) != [(0,)]
+
+    await until(works)
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (2, "Interrupted.\n")
+    assert execute(foreign.server, mine) == [(0,)]
 
 
 def command(

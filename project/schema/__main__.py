@@ -5,29 +5,25 @@ Exit codes: 0 agree, 1 findings, 2 could not ask.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
 
 from project.schema import integrity, scratch
+from project.schema.configuration import Project, UsageError
 from project.schema.drift import (
-    Ignore,
-    Project,
     database_against_migrations,
+    metadata_against_database,
     models_against_migrations,
 )
 from project.schema.finding import Report
 from project.schema.report import FORMATS, render
 from project.schema.roundtrip import SEED, roundtrip
 from project.schema.source import SourceError
-
-
-class UsageError(Exception):
-    """The question cannot be asked as it was put; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (UsageError, SourceError, scratch.ScratchError, psycopg.OperationalError) as error:
         if options.traceback:
             raise
-        print(str(error).strip().splitlines()[0], file=sys.stderr)  # noqa: T201
+        sentence = str(error).strip().splitlines()[0]
+        if isinstance(error, psycopg.OperationalError):
+            sentence = f"The database cannot be read: {sentence}."
+        print(sentence, file=sys.stderr)  # noqa: T201
         return 2
     to_terminal = options.output is None and sys.stdout.isatty()
     text = render(report, options.format, colour=to_terminal)
@@ -81,6 +80,12 @@ def parser() -> argparse.ArgumentParser:
         help="compare this database, read-only, with the migrations it is at",
     )
     check.add_argument(
+        "--metadata",
+        metavar="MODULE:NAME",
+        help="compare this metadata with the database, without Alembic",
+    )
+    check.add_argument("--privileges", action="store_true", help="compare owners and grants, too")
+    check.add_argument(
         "--record",
         action="store_true",
         help="record the revisions as they are; later edits are findings",
@@ -98,29 +103,35 @@ def parser() -> argparse.ArgumentParser:
 
 def ask(options: argparse.Namespace) -> Report:
     """Answer what the command line asks."""
-    if not options.config.is_file():
-        raise UsageError(f"There is no {options.config}; name the project's with -c.")
-    project = Project(
-        options.config.resolve(),
-        section=options.name,
-        url_env=options.url_env,
-        ignore=tuple(ignored(options.config.resolve().parent / "pyproject.toml")),
-    )
+    # kill is a way to stop, too: what was made is dropped, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with scratch.server(os.environ.get("SCRATCH_DATABASE_URL") or None) as server:
         if options.verb == "roundtrip":
-            return roundtrip(
-                project,
-                server,
-                only=chosen(options, project, server),
-                seed=options.seed,
-                progress=show_progress,
-            )
-        if options.record:
-            with scratch.database(server) as empty, project.open(empty) as source:
-                integrity.record(source.history)
-        if options.database:
-            return database_against_migrations(project, server, database(options.database))
-        return models_against_migrations(project, server)
+            return ask_roundtrip(options, server)
+        return ask_check(options, server)
+
+
+def ask_check(options: argparse.Namespace, server: sa.URL) -> Report:
+    """Answer ``check``."""
+    live = database(options.database) if options.database else None
+    if options.metadata:
+        if live is None:
+            raise UsageError("--metadata is compared with a database; name it with --database.")
+        return metadata_against_database(options.metadata, Path.cwd(), server, live)
+    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    if options.record:
+        with scratch.database(server) as empty, project.open(empty) as source:
+            integrity.record(source.history)
+    if live is not None:
+        return database_against_migrations(project, server, live, privileges=options.privileges)
+    return models_against_migrations(project, server, privileges=options.privileges)
+
+
+def ask_roundtrip(options: argparse.Namespace, server: sa.URL) -> Report:
+    """Answer ``roundtrip``."""
+    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    only = chosen(options, project, server)
+    return roundtrip(project, server, only=only, seed=options.seed, progress=show_progress)
 
 
 def database(text: str) -> sa.URL:
@@ -182,26 +193,6 @@ def added_since(base: str, folder: Path) -> set[Path]:
     )
     names = (diff.stdout + others.stdout).splitlines()
     return {(folder / name).resolve() for name in names}
-
-
-def ignored(pyproject: Path) -> list[Ignore]:
-    """Read the differences that are meant from ``[tool.project.schema] ignore``.
-
-    Raises:
-        UsageError: an entry lacks its pattern or its reason.
-
-    """
-    if not pyproject.is_file():
-        return []
-    tool = tomllib.loads(pyproject.read_text()).get("tool", {})
-    entries = tool.get("project", {}).get("schema", {}).get("ignore", [])
-    for entry in entries:
-        if not entry.get("pattern") or not entry.get("reason"):
-            raise UsageError(
-                f"{pyproject.name}: every entry of [tool.project.schema] ignore has a pattern and"
-                f" a reason; this one is {entry}."
-            )
-    return [Ignore(entry["pattern"], entry["reason"]) for entry in entries]
 
 
 def show_progress(done: int, number: int, revision: str) -> None:

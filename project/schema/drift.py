@@ -7,7 +7,7 @@ normalised them; what differs between the catalogs differs in fact.
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from psycopg import sql
 
 from project.schema import integrity, scratch
 from project.schema.catalog import read
+from project.schema.configuration import Ignore, Project, models_only
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding, Report
 from project.schema.remedy import remedy, shown
@@ -30,43 +31,9 @@ PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@dataclass(frozen=True)
-class Ignore:
-    """Differences that are meant: a pattern of :class:`~project.schema.snapshot.Key` and why."""
-
-    pattern: str  # "trigger public.account.*", as fnmatch has it
-    reason: str
-
-
-@dataclass(frozen=True)
-class Project:
-    """An Alembic project, and how it wants to be asked."""
-
-    ini: Path
-    section: str = "alembic"
-    url_env: str | None = None
-    ignore: tuple[Ignore, ...] = ()
-
-    def relative(self, report: Report) -> Report:
-        """Name files as seen from the project's folder, where they are in it."""
-        folder = self.ini.parent
-        return replace(
-            report, findings=tuple(_relative(finding, folder) for finding in report.findings)
-        )
-
-    def open(self, database: sa.URL) -> Source:
-        """Start a process of the project's own on a scratch database."""
-        return Source.open(self.ini, scratch=database, section=self.section, url_env=self.url_env)
-
-
-def _relative(finding: Finding, folder: Path) -> Finding:
-    path = Path(finding.path)
-    if not finding.path or not path.is_relative_to(folder):
-        return finding
-    return replace(finding, path=path.relative_to(folder).as_posix())
-
-
-def models_against_migrations(project: Project, server: sa.URL) -> Report:
+def models_against_migrations(
+    project: Project, server: sa.URL, *, privileges: bool = False
+) -> Report:
     """Compare what the models make with what the migrations make.
 
     Raises:
@@ -89,7 +56,9 @@ def models_against_migrations(project: Project, server: sa.URL) -> Report:
         declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
-        here, there = read(expected, leave_out), read(found, leave_out)
+        here, there = (
+            read(connection, leave_out, privileges=privileges) for connection in (expected, found)
+        )
         differing = without_equivalents(differences(here, there), expected)
     findings = [
         *_graph(graph),
@@ -109,7 +78,9 @@ def models_against_migrations(project: Project, server: sa.URL) -> Report:
     return project.relative(report)
 
 
-def database_against_migrations(project: Project, server: sa.URL, database: sa.URL) -> Report:
+def database_against_migrations(
+    project: Project, server: sa.URL, database: sa.URL, *, privileges: bool = False
+) -> Report:
     """Compare a live database with what the migrations make at the revision it is stamped with.
 
     The database is only read, in a read-only transaction, and nothing of it is evaluated.
@@ -125,14 +96,14 @@ def database_against_migrations(project: Project, server: sa.URL, database: sa.U
         leave_out = version_table(facts)
         with connected(database) as live:
             stamped = _stamped(live, leave_out[0])
-            found = read(live, leave_out)
+            found = read(live, leave_out, privileges=privileges)
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
         for revision in sorted(stamped):
             source.upgrade(history, revision)
         with connected(history) as expecting:
-            expected = read(expecting, leave_out)
+            expected = read(expecting, leave_out, privileges=privileges)
             differing = without_equivalents(differences(expected, found), expecting)
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
     findings = _said(differing, expected, "The migrations", "the database", None)
@@ -147,6 +118,44 @@ def database_against_migrations(project: Project, server: sa.URL, database: sa.U
         ),
     )
     return project.relative(report)
+
+
+def metadata_against_database(
+    reference: str, folder: Path, server: sa.URL, database: sa.URL
+) -> Report:
+    """Compare a metadata with a live database, without Alembic.
+
+    Args:
+        reference: ``package.module:name`` of the metadata.
+        folder: From where the module can be imported.
+        server: Where the scratch database is made.
+        database: The live database; only read, and nothing of it is evaluated.
+
+    Raises:
+        UsageError: the reference is not of that form.
+        SourceError: the module cannot be imported.
+        ScratchError: the server gives no scratch databases.
+        psycopg.OperationalError: the database cannot be reached.
+
+    """
+    with (
+        models_only(reference, folder) as project,
+        scratch.database(server) as models,
+        project.open(models) as declared,
+        connected(models) as expecting,
+        connected(database) as live,
+    ):
+        _install_extensions(expecting, live)
+        declared.create_all(models)
+        facts = declared.metadata()
+        leave_out = version_table(facts)
+        expected, found = read(expecting, leave_out), read(live, leave_out)
+        differing = without_equivalents(differences(expected, found), expecting)
+    return Report(
+        f"{reference} against the database",
+        tuple(_said(differing, expected, "The models", "the database", facts)),
+        (f"{len(expected.items)} objects compared", _versions(found, expected)),
+    )
 
 
 @contextmanager
@@ -258,8 +267,8 @@ def _code(difference: Difference) -> str:
 
 def _sentence(difference: Difference, here: str, there: str) -> str:
     if difference.found is MISSING:
-        return f"{here} have {difference.key}; {there} do not make it.".replace(
-            "the database do not make it", "the database does not have it"
+        return f"{here} have {difference.key}; {there} lacks it.".replace(
+            "migrations lacks", "migrations do not make"
         )
     if difference.expected is MISSING:
         return f"{here} know nothing of {difference.key}, which is in {there}."

@@ -9,7 +9,8 @@ def test_every_revision_can_be_undone(): assert_roundtrip("alembic.ini")
 from pathlib import Path
 
 from project.schema import scratch
-from project.schema.drift import Project, models_against_migrations
+from project.schema.configuration import Project
+from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.report import render
 from project.schema.roundtrip import SEED, roundtrip
@@ -28,7 +29,7 @@ def assert_models_match_migrations(ini: str | Path, *, server: str | None = None
 
     """
     with scratch.server(server) as url:
-        _agree(models_against_migrations(Project(Path(ini).resolve()), url))
+        _agree(models_against_migrations(Project.load(ini), url))
 
 
 def assert_roundtrip(ini: str | Path, *, server: str | None = None, seed: int = SEED) -> None:
@@ -45,7 +46,7 @@ def assert_roundtrip(ini: str | Path, *, server: str | None = None, seed: int = 
 
     """
     with scratch.server(server) as url:
-        _agree(roundtrip(Project(Path(ini).resolve()), url, seed=seed))
+        _agree(roundtrip(Project.load(ini), url, seed=seed))
 
 
 def _agree(report: Report) -> None:

@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 
 from project.schema import rows, scratch
 from project.schema.catalog import read
-from project.schema.drift import Connection, Project, connected, version_table
+from project.schema.configuration import Project
+from project.schema.drift import Connection, connected, version_table
 from project.schema.finding import Finding, Report
 from project.schema.remedy import shown
 from project.schema.snapshot import Difference, Snapshot, differences
@@ -94,6 +96,7 @@ def roundtrip(
                 else:
                     source.upgrade(database, revision.revision)
             except SourceError as error:
+                _still_there(connection)
                 findings.append(_failed(revision, "upgrade", error))
                 complete = False
                 break
@@ -127,6 +130,7 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     try:
         walk.source.downgrade(walk.database, _before(revision))
     except SourceError as error:
+        _still_there(walk.connection)
         yield _failed(revision, "downgrade", error)
         return
     restored = walk.catalog()
@@ -180,11 +184,9 @@ def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
     try:
         walk.source.downgrade(walk.database, "base")
     except SourceError as error:
-        yield Finding(
-            "downgrade-failed",
-            f"The history does not go down to base in one go: {error}",
-            found=error.details,
-        )
+        _still_there(walk.connection)
+        message = f"The history does not go down to base in one go: {error}"
+        yield Finding("downgrade-failed", message)
         return
     for difference in differences(empty, walk.catalog()):
         yield Finding(
@@ -202,8 +204,20 @@ def _failed(revision: Revision, step: str, error: SourceError) -> Finding:
         revision,
         f"{step}-failed",
         f"The {step} of revision {revision.revision} fails with rows in the tables: {error}",
-        found=error.details,
     )
+
+
+def _still_there(connection: Connection) -> None:
+    """Ask the server for a sign of life: if it is gone, no revision is to blame.
+
+    Raises:
+        ScratchError: it does not answer.
+
+    """
+    try:
+        connection.execute("SELECT")
+    except psycopg.OperationalError as error:
+        raise scratch.ScratchError("The scratch server ended in the middle of the run.") from error
 
 
 def _about(revision: Revision, code: str, message: str, **values: str) -> Finding:

@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 from psycopg.types.json import set_json_loads
 
+from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
 from project.schema.catalog.tables import TABLES
 from project.schema.catalog.types import TYPES
@@ -49,7 +50,12 @@ VISIBLE = """
 """
 
 
-def read(connection: psycopg.Connection, leave_out: Collection[tuple[str, str]] = ()) -> Snapshot:
+def read(
+    connection: psycopg.Connection,
+    leave_out: Collection[tuple[str, str]] = (),
+    *,
+    privileges: bool = False,
+) -> Snapshot:
     """Read the whole catalog.
 
     Nothing but the catalog is read and nothing is evaluated: the role needs no privilege on any
@@ -59,11 +65,13 @@ def read(connection: psycopg.Connection, leave_out: Collection[tuple[str, str]] 
     Args:
         connection: In no transaction.
         leave_out: Tables, as (schema, name), that are not the user's: Alembic's version table.
+        privileges: Whether owners and grants are read, too.
 
     """
+    queries = QUERIES | PRIVILEGES if privileges else QUERIES
     with pinned(connection):
         items = [
-            item for kind, query in QUERIES.items() for item in _items(connection, kind, query)
+            item for kind, query in queries.items() for item in _items(connection, kind, query)
         ]
     outside = [tuple(table) for table in leave_out]
     return Snapshot.of(
