@@ -14,6 +14,8 @@ from sqlalchemy import event, orm
 #: A file and a line.
 Place = tuple[str, int]
 
+LIBRARY = sysconfig.get_path("stdlib")
+
 HERE = str(Path(__file__).parent)
 
 
@@ -67,8 +69,7 @@ class Definitions:
 def _is_foreign(code: CodeType) -> bool:
     """Tell the foreign project's code from this file, Python and what is installed."""
     path = code.co_filename
-    library = sysconfig.get_path("stdlib")
-    return not (path.startswith(("<", library, HERE)) or "site-packages" in path)
+    return not (path.startswith(("<", LIBRARY, HERE)) or "site-packages" in path)
 
 
 def _source_file(base: type) -> str | None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from project.schema.catalog import PINNED
+from project.schema.catalog import PIN
 from project.schema.snapshot import Difference, Key
 
 #: Casts between types of text, which change nothing but the print of an expression. The types with
@@ -124,8 +124,7 @@ def _reprinted(connection: psycopg.Connection, key: Key, definition: str) -> str
 @contextmanager
 def _undone(connection: psycopg.Connection) -> Iterator[None]:
     with connection.transaction(force_rollback=True):
-        for name, value in PINNED.items():
-            connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+        connection.execute(PIN)
         yield
 
 

@@ -10,7 +10,7 @@ A loss of rows that is meant is declared in the revision's file, with its reason
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,27 +39,42 @@ def _silent(_done: int, _all: int, _what: str) -> None:
     """Show nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Walk:
-    """Where a walk goes on: one scratch database, and how to read it."""
+    """Where a walk goes on: one scratch database, how to read it, and its catalog as last read."""
 
     database: sa.URL
     source: Source
     connection: Connection
     leave_out: list[tuple[str, str]]
     seed: int
+    rows_per_table: int
+    last: Snapshot | None = None
+
+    def upgrade(self, revision: Revision) -> None:
+        """Upgrade by a revision."""
+        self.source.upgrade(self.database, revision.revision)
+        self.last = None
+
+    def downgrade(self, to: str) -> None:
+        """Downgrade to a revision."""
+        self.source.downgrade(self.database, to)
+        self.last = None
 
     def catalog(self) -> Snapshot:
-        """Read the catalog as it is now."""
-        return read(self.connection, self.leave_out)
+        """Read the catalog, unless nothing but rows has changed since it was last read."""
+        if self.last is None:
+            self.last = read(self.connection, self.leave_out)
+        return self.last
 
 
-def roundtrip(
+def roundtrip(  # noqa: PLR0913
     project: Project,
     server: sa.URL,
     *,
     only: Collection[str] | None = None,
     seed: int = SEED,
+    rows_per_table: int = 8,
     progress: Progress = _silent,
 ) -> Report:
     """Walk the history.
@@ -69,6 +84,7 @@ def roundtrip(
         server: Where the scratch database is made.
         only: The revisions to prove; the others are only gone through. None proves all.
         seed: Of the generated rows.
+        rows_per_table: How many rows each table holds at least; with 0 only schemas are proved.
         progress: Told before each revision how many are done, of how many, and which comes.
 
     Raises:
@@ -84,7 +100,7 @@ def roundtrip(
         connected(database) as connection,
     ):
         leave_out = version_table(source.metadata())
-        walk = Walk(database, source, connection, leave_out, seed)
+        walk = Walk(database, source, connection, leave_out, seed, rows_per_table)
         empty = walk.catalog()
         complete = True
         for number, revision in enumerate(source.revisions):
@@ -94,7 +110,7 @@ def roundtrip(
                     findings += _prove(walk, revision)
                     proved += 1
                 else:
-                    source.upgrade(database, revision.revision)
+                    walk.upgrade(revision)
             except SourceError as error:
                 _still_there(connection)
                 findings.append(_failed(revision, "upgrade", error))
@@ -107,8 +123,7 @@ def roundtrip(
 
 
 def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
-    filling = rows.fill(walk.connection, seed=walk.seed, leave_out=walk.leave_out)
-    for table, reason in filling.refused.items():
+    for table, reason in _filled(walk).items():
         yield Finding(
             "table-not-filled",
             f"No row could be made for {'.'.join(table)}, so revision {revision.revision}"
@@ -117,7 +132,7 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
             object=f"table {'.'.join(table)}",
         )
     before, rows_before = walk.catalog(), rows.read(walk.connection, walk.leave_out)
-    walk.source.upgrade(walk.database, revision.revision)
+    walk.upgrade(revision)
     after = walk.catalog()
     if revision.downgrade_raises:
         yield _about(
@@ -128,7 +143,7 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
         )
         return
     try:
-        walk.source.downgrade(walk.database, _before(revision))
+        walk.downgrade(_before(revision))
     except SourceError as error:
         _still_there(walk.connection)
         yield _failed(revision, "downgrade", error)
@@ -137,8 +152,18 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     yield from _not_the_same(revision, "downgrade", differences(before, restored))
     if before.items.keys() <= restored.items.keys():
         yield from _lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
-    walk.source.upgrade(walk.database, revision.revision)
+    walk.upgrade(revision)
     yield from _not_the_same(revision, "second upgrade", differences(after, walk.catalog()))
+
+
+def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
+    """Fill the tables, and return those that no row could be made for."""
+    if not walk.rows_per_table:
+        return {}
+    filling = rows.fill(
+        walk.connection, seed=walk.seed, rows=walk.rows_per_table, leave_out=walk.leave_out
+    )
+    return filling.refused
 
 
 def _before(revision: Revision) -> str:
@@ -182,7 +207,7 @@ def _lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> It
 
 def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
     try:
-        walk.source.downgrade(walk.database, "base")
+        walk.downgrade("base")
     except SourceError as error:
         _still_there(walk.connection)
         message = f"The history does not go down to base in one go: {error}"

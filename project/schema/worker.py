@@ -7,11 +7,13 @@ SQLAlchemy and Alembic, and what lies beside it.
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import sys
 import tomllib
 import traceback
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from project.schema import loading
 from project.schema.definitions import Definitions
 from project.schema.steering import RefusedError, Steering
 
@@ -53,7 +56,7 @@ class Worker:
         result = Config(
             ini if ini.exists() else None,
             ini_section=self.section,
-            cmd_opts=CommandLine().parser.parse_args(arguments),
+            cmd_opts=_parser().parse_args(arguments),
             **more,
         )
         if self.url_in_configuration:
@@ -266,6 +269,12 @@ def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"value": value}
 
 
+@functools.cache
+def _parser() -> ArgumentParser:
+    """Return the parser of Alembic's command line, which takes as long to make as a migration."""
+    return CommandLine().parser
+
+
 def main() -> None:
     """Serve until stdin ends.
 
@@ -288,6 +297,7 @@ def main() -> None:
     )
     worker.steering.install()
     worker.definitions.install()
+    loading.install()
     # As `python -m alembic` would; last, so that what is installed is found first.
     sys.path.append(str(Path.cwd()))
     for line in requests:

@@ -1,5 +1,5 @@
 """One reader per database: its whole catalog as a :class:`~project.schema.snapshot.Snapshot`."""
 
-from project.schema.catalog.postgresql import PINNED, read
+from project.schema.catalog.postgresql import PIN, read
 
-__all__ = ["PINNED", "read"]
+__all__ = ["PIN", "read"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg import sql
 from psycopg.types.json import set_json_loads
 
 from project.schema.catalog.privileges import PRIVILEGES
@@ -37,6 +38,12 @@ PINNED = {
     "standard_conforming_strings": "on",
     "lc_monetary": "C",
 }
+
+PIN = sql.SQL("SELECT {}").format(
+    sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in PINNED.items()
+    )
+)
 
 #: Relations that queries leave out: the system's, those of extensions, temporary ones.
 VISIBLE = """
@@ -85,8 +92,7 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
     """Hold a read-only transaction in which the server prints alike, whatever is configured."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for name, value in PINNED.items():
-            connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+        connection.execute(PIN)
         yield
 
 
