@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +71,9 @@ def test_only_settings_and_the_command_of_schema_read_the_environment() -> None:
 
 def test_the_folder_of_migrations_is_no_package() -> None:
     assert not list((ROOT / "alembic").rglob("__init__.py"))
+
+
+def test_a_synchronous_project_is_checked_without_greenlet() -> None:
+    # SQLAlchemy 2.1 does not bring it, and nothing but asynchronous engines needs it.
+    code = "import sys; sys.modules['greenlet'] = None; import project.schema.worker"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

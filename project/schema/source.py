@@ -262,8 +262,9 @@ class Source:
         code = self._process.wait()
         self._log.seek(0)
         lines = self._log.read().splitlines()[-LINES:]
-        message = f"Cannot {want}: the process of {self.ini} ended (exit code {code})."
-        return SourceError(message, self._hidden("\n".join(lines)))
+        last = f": {lines[-1].rstrip('.')}" if lines else ""
+        message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
+        return SourceError(self._hidden(message), self._hidden("\n".join(lines)))
 
     def _secret(self, url: sa.URL) -> str:
         """Write out a URL with its password, which must not appear in any message."""

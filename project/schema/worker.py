@@ -26,7 +26,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from project.schema import loading
 from project.schema.definitions import Definitions
@@ -170,6 +169,9 @@ class Worker:
                 metadata.create_all(connection)
 
         async def create_asynchronously(url: sa.URL) -> None:
+            # Only here: it needs greenlet, which a synchronous project does without.
+            from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
             engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
             async with engine.begin() as connection:
                 await connection.run_sync(create)
