@@ -94,7 +94,7 @@ def database_against_migrations(
     with scratch.database(server) as history, project.open(history) as source:
         facts = source.metadata()
         leave_out = version_table(facts)
-        with connected(database) as live:
+        with connected(database, read_only=True) as live:
             stamped = _stamped(live, leave_out[0])
             found = read(live, leave_out, privileges=privileges)
         known = {revision.revision for revision in source.revisions}
@@ -107,10 +107,11 @@ def database_against_migrations(
             differing = without_equivalents(differences(expected, found), expecting)
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
     findings = _said(differing, expected, "The migrations", "the database", None)
-    kept, unused = _without_ignored(findings, project.ignore)
+    # What is ignored is meant for the other comparison, too: here it may well match nothing.
+    kept, _ = _without_ignored(findings, project.ignore)
     report = Report(
         "database against migrations",
-        (*kept, *unused, *_pending(pending)),
+        (*kept, *_pending(pending)),
         (
             f"the database stands at {', '.join(sorted(stamped)) or 'no revision'}",
             f"{len(expected.items)} objects compared",
@@ -143,7 +144,7 @@ def metadata_against_database(
         scratch.database(server) as models,
         project.open(models) as declared,
         connected(models) as expecting,
-        connected(database) as live,
+        connected(database, read_only=True) as live,
     ):
         _install_extensions(expecting, live)
         declared.create_all(models)
@@ -159,12 +160,12 @@ def metadata_against_database(
 
 
 @contextmanager
-def connected(url: sa.URL) -> Iterator[Connection]:
-    """Connect with psycopg, in autocommit mode."""
-    plain = url.set(drivername="postgresql")
-    with psycopg.connect(
-        plain.render_as_string(hide_password=False), autocommit=True
-    ) as connection:
+def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
+    """Connect with psycopg, in autocommit mode; to a database of the user's, only to read."""
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
         yield connection
 
 
