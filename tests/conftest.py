@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -30,6 +31,10 @@ from project.server import Server
 from project.settings import Settings
 
 from .transcript import Terminal
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 #: Nothing a test writes must survive a crash, so the server need not wait for the disk.
 FORGETFUL = {
@@ -58,7 +63,7 @@ def execute(url: sa.URL, *statements: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Wait for a state of the outside world that announces itself to nobody."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110

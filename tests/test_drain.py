@@ -111,7 +111,7 @@ async def test_a_request_in_flight_is_answered_and_new_ones_are_refused(
 async def test_before_it_stops_listening_it_says_that_it_drains(
     start_process: Start, database: sa.URL
 ) -> None:
-    process = start_process(DATABASE_URL=secret(database), PREROLL_SECONDS="2")
+    process = start_process(DATABASE_URL=secret(database), PREROLL_SECONDS="3")
     async with client(process) as asking:
         await asking.ask("/readyz")
         assert (await asking.answer())[0] == 200
