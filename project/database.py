@@ -60,16 +60,23 @@ def available(settings: Settings) -> Iterator[sa.URL]:
         raise DatabaseError(str(error)) from error
 
 
-def _options(name: str, **limits: float) -> dict[str, Any]:
-    """Connection arguments of a role.
+def _options(url: sa.URL, name: str, **limits: float) -> dict[str, Any]:
+    """Connection arguments of a role; what the URL asks for itself is kept.
 
     Args:
+        url: The database; its query may hold ``options`` and ``connect_timeout``.
         name: What ``pg_stat_activity`` calls the connection.
         limits: PostgreSQL settings in seconds; 0 is PostgreSQL's word for no limit.
 
     """
-    given = " ".join(f"-c {limit}={int(seconds * 1000)}" for limit, seconds in limits.items())
-    return {"application_name": name, "options": given, "connect_timeout": 10}
+    ours = (f"-c {limit}={int(seconds * 1000)}" for limit, seconds in limits.items())
+    theirs = url.query.get("options", "")
+    given = (theirs,) if isinstance(theirs, str) else theirs
+    return {
+        "application_name": name,
+        "options": " ".join((*ours, *given)),
+        "connect_timeout": url.query.get("connect_timeout", "10"),
+    }
 
 
 def _dialect() -> sa.Dialect:
@@ -104,7 +111,7 @@ class Connections:
 
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         _, arguments = _dialect().create_connect_args(url)
-        limits = _options("project", statement_timeout=settings.statement_seconds)
+        limits = _options(url, "project", statement_timeout=settings.statement_seconds)
         self._arguments = {**arguments, **limits, "autocommit": True}
         self._turns = asyncio.Semaphore(settings.pool_size)
         self._patience = settings.pool_seconds
@@ -202,6 +209,7 @@ def migrating(settings: Settings, *, exclusive: bool) -> Iterator[sa.Connection]
             url,
             poolclass=sa.NullPool,
             connect_args=_options(
+                url,
                 "project migration",
                 lock_timeout=settings.migration_lock_seconds,
                 statement_timeout=settings.migration_statement_seconds,

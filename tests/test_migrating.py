@@ -106,6 +106,13 @@ def test_the_migrator_has_limits_and_a_name(database: sa.URL) -> None:
     assert shown == ["1500ms", "1min", "project migration"]
 
 
+def test_options_of_the_url_are_kept_beside_the_limits(database: sa.URL) -> None:
+    named = database.update_query_dict({"options": "-c search_path=elsewhere"})
+    with db.migrating(Settings(database_url=named), exclusive=False) as connection:
+        shown = [connection.scalar(sa.text(f"SHOW {n}")) for n in ("search_path", "lock_timeout")]
+    assert shown == ["elsewhere", "5s"]
+
+
 def test_a_migration_that_fails_leaves_those_before_it(
     empty_database: sa.URL, tmp_path: Path
 ) -> None:

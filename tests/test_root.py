@@ -57,6 +57,29 @@ async def test_programs_get_every_row_as_json(service: Service, database: sa.URL
     ]
 
 
+async def test_options_of_the_url_are_kept(
+    serve: Callable[[Settings], Service], database: sa.URL
+) -> None:
+    named = database.update_query_dict({"options": "-c search_path=elsewhere"})
+    execute(
+        database,
+        "CREATE SCHEMA elsewhere",
+        "CREATE TABLE elsewhere.my_table AS SELECT 7 AS id, 'there' AS name",
+    )
+    response = await serve(Settings(database_url=named)).fetch("/")
+    assert json.loads(response.body) == [{"id": 7, "name": "there"}]
+
+
+async def test_many_rows_keep_their_order_though_the_server_would_work_in_parallel(
+    serve: Callable[[Settings], Service], database: sa.URL
+) -> None:
+    eager = "-c debug_parallel_query=on -c parallel_setup_cost=0 -c parallel_tuple_cost=0"
+    named = database.update_query_dict({"options": f"{eager} -c min_parallel_table_scan_size=0"})
+    insert_many(database)
+    rows = json.loads((await serve(Settings(database_url=named)).fetch("/")).body)
+    assert [row["id"] for row in rows] == list(range(1, MANY + 1))
+
+
 async def test_an_empty_table_is_an_empty_array(service: Service) -> None:
     assert json.loads((await service.fetch("/")).body) == []
 

@@ -42,7 +42,9 @@ class Readyz(Handler):
             return unavailable(
                 "unreachable", f"The database did not answer within {ANSWER_SECONDS} seconds."
             )
-        except (psycopg.Error, BusyError):
+        except BusyError:
+            return unavailable("unreachable", "Every connection to the database is in use.")
+        except psycopg.Error:
             return unavailable("unreachable", "The database cannot be reached.")
         objection = self.history.objection(stamped)
         return unavailable(*objection) if objection else None

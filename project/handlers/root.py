@@ -23,7 +23,8 @@ def rows_as_json(table: sa.Table, page: int) -> sa.SelectBase:
 
     The first row of the result is a whole page of objects, separated by commas; the others are one
     object each. A small table so costs Python one row, and a large one still streams: aggregating
-    page by page would make the server sort all of it before it sends the first.
+    page by page would make the server sort all of it before it sends the first. The parts come in
+    order because PostgreSQL runs no subquery with LIMIT or OFFSET in parallel.
     """
     rows = sa.select(*table.columns).order_by(*table.primary_key)
     first = rows.limit(page).subquery("first")

@@ -63,7 +63,7 @@ def models_against_migrations(
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
-        *_said(differing, here, "The models", "the migrations", facts),
+        *_said(differing, here, "the models", "the migrations", facts),
     ]
     kept, unused = _without_ignored(findings, project.ignore)
     report = Report(
@@ -106,7 +106,7 @@ def database_against_migrations(
             expected = read(expecting, leave_out, privileges=privileges)
             differing = without_equivalents(differences(expected, found), expecting)
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
-    findings = _said(differing, expected, "The migrations", "the database", None)
+    findings = _said(differing, expected, "the migrations", "the database", None)
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
     kept, _ = _without_ignored(findings, project.ignore)
     report = Report(
@@ -154,7 +154,7 @@ def metadata_against_database(
         differing = without_equivalents(differences(expected, found), expecting)
     return Report(
         f"{reference} against the database",
-        tuple(_said(differing, expected, "The models", "the database", facts)),
+        tuple(_said(differing, expected, "the models", "the database", facts)),
         (f"{len(expected.items)} objects compared", _versions(found, expected)),
     )
 
@@ -268,13 +268,10 @@ def _code(difference: Difference) -> str:
 
 def _sentence(difference: Difference, here: str, there: str) -> str:
     if difference.found is MISSING:
-        return f"{here} have {difference.key}; {there} lacks it.".replace(
-            "migrations lacks", "migrations do not make"
-        )
+        return f"The {difference.key} is in {here} and not in {there}."
     if difference.expected is MISSING:
-        return f"{here} know nothing of {difference.key}, which is in {there}."
-    differs = f"differs between {here.lower()} and {there}"
-    return f"The {difference.attribute} of {difference.key} {differs}."
+        return f"The {difference.key} is in {there} and not in {here}."
+    return f"The {difference.attribute} of {difference.key} differs between {here} and {there}."
 
 
 def _place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
