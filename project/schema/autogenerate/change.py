@@ -1,0 +1,57 @@
+"""What a plan is made from: two catalogs, what their objects are built on, and what models add."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from project.schema.catalog.dependencies import Dependencies
+from project.schema.snapshot import Key, Snapshot
+
+#: A table's path: schema and name.
+Path = tuple[str, ...]
+
+
+class RefusedError(Exception):
+    """There is no operation for a change; the message says which and what to do instead."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What models say in ``info`` for the sake of migrations, by the name of the column or table.
+
+    Attributes:
+        backfill: SQL for the rows that are there when a column becomes NOT NULL.
+        using: SQL that makes a column's new value of its old one.
+        labels: New label of an enum's value for each that is gone, by column.
+        plain: Tables that are small enough to be locked; ``*`` is all of them.
+
+    """
+
+    backfill: Mapping[Path, str] = field(default_factory=dict)
+    using: Mapping[Path, str] = field(default_factory=dict)
+    labels: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
+    plain: Collection[Path] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one catalog to another."""
+
+    before: Snapshot
+    after: Snapshot
+    built_before: Dependencies
+    built_after: Dependencies
+    sequences: Mapping[Key, Path]  # the sequence behind a column, as it was before
+    statements: Mapping[Key, str]  # what makes each function, as it is after
+    hints: Hints = field(default_factory=Hints)
+    back: bool = False  # whether this is a downgrade, in which lost values are gone for good
+    volatile: Collection[Key] = ()  # new columns whose default differs from row to row
+
+    def online(self, table: Path) -> bool:
+        """Tell whether requests go on while a table is changed.
+
+        A table that the migration makes has no rows and nobody knows it. On a partitioned one,
+        PostgreSQL builds no index concurrently.
+        """
+        item = self.before.items.get(Key("table", table[:2]))
+        plain = table[:2] in self.hints.plain or ("*",) in self.hints.plain
+        return item is not None and item.attributes.get("partitioned by") is None and not plain

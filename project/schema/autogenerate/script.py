@@ -1,0 +1,27 @@
+"""The body of a migration: steps as lines of Python."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from textwrap import indent
+
+from project.schema.autogenerate.step import Step
+
+#: Between two lines that leave and enter the transaction.
+ALONE = "with op.get_context().autocommit_block():\n"
+
+
+def body(steps: Iterable[Step]) -> str:
+    """Write steps as lines of Python, those that stand alone in a block that commits each.
+
+    Before such a block everything is committed, so what stands there, and in it, is written in the
+    form that may be run twice: after a failure, the migration is simply run again.
+    """
+    listed = list(steps)
+    last = max((place for place, step in enumerate(listed) if step.alone), default=-1)
+    return "\n".join(_groups(listed, last))
+
+
+def _groups(steps: list[Step], last: int) -> Iterator[str]:
+    for alone, group in groupby(enumerate(steps), key=lambda numbered: numbered[1].alone):
+        lines = "\n".join(step.written(again=place <= last) for place, step in group)
+        yield ALONE + indent(lines, "    ") if alone else lines

@@ -1,0 +1,115 @@
+"""SQL and Python as text: names, literals, and pieces of what the server prints."""
+
+import re
+from collections.abc import Sequence
+
+#: What ``sqlalchemy.text`` takes for a parameter: a colon before a word, not one of two.
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w+(?!:))")
+
+#: A name that needs no quotes, if it is no keyword.
+BARE = re.compile(r"[a-z_][a-z0-9_$]*")
+
+#: Keywords that PostgreSQL takes for no name of a relation or column without quotes ("SQL Key
+#: Words", the reserved ones and those reserved for functions and types).
+RESERVED = frozenset(
+    "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit"
+    " boolean both case cast char character check coalesce collate collation column concurrently"
+    " constraint create cross current_catalog current_date current_role current_schema current_time"
+    " current_timestamp current_user dec decimal default deferrable desc distinct do else end"
+    " except exists extract false fetch float for foreign freeze from full grant greatest group"
+    " grouping having ilike in initially inner inout int integer intersect interval into is isnull"
+    " join lateral leading least left like limit localtime localtimestamp national natural nchar"
+    " none normalize not notnull null nullif numeric offset on only or order out outer overlaps"
+    " overlay placing position precision primary real references returning right row select"
+    " session_user setof similar smallint some substring symmetric system_user table tablesample"
+    " then time timestamp to trailing treat trim true union unique user using values varchar"
+    " variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists"
+    " xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable".split()
+)
+
+
+def literal(value: object) -> str:
+    """Write a value in Python, texts in double quotes, long ones readably."""
+    if not isinstance(value, str):
+        return repr(value)
+    if "\n" in value and '"""' not in value and "\\" not in value and value.isprintable() is False:
+        body = value.replace("\n", "")
+        if body.isprintable() and not value.endswith('"'):
+            return f'"""{value}"""'
+    written = repr(value)
+    if written.startswith("'") and '"' not in value:
+        return '"' + written[1:-1].replace("\\'", "'") + '"'
+    return written
+
+
+def sql_text(sql: str) -> str:
+    """Write SQL in Python, for a place where SQLAlchemy looks for parameters in it."""
+    return literal(PARAMETER.sub(r"\\:", sql))
+
+
+def quoted(name: str) -> str:
+    """Write a name in SQL, in quotes where it needs them."""
+    if BARE.fullmatch(name) and name not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def dotted(path: tuple[str, ...]) -> str:
+    """Write the name of an object in SQL; what lies in ``public`` goes without its schema."""
+    return ".".join(quoted(part) for part in (path[1:] if path[0] == "public" else path))
+
+
+def string(value: str) -> str:
+    """Write a text as a literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def unquoted(name: str) -> str:
+    """Return the name that stands in SQL, perhaps in quotes."""
+    if name.startswith('"'):
+        return name[1:-1].replace('""', '"')
+    return name
+
+
+def split(text: str) -> list[str]:
+    """Split a list at its commas, not at those within parentheses, brackets or quotes."""
+    parts: list[str] = []
+    depth, start, inside = 0, 0, ""
+    for place, character in enumerate(text):
+        if inside:
+            inside = "" if character == inside else inside
+        elif character in "'\"":
+            inside = character
+        elif character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif character == "," and not depth:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
+
+
+def parenthesized(text: str) -> tuple[str, str]:
+    """Split a text that begins with a parenthesis: what is inside, and what comes after it.
+
+    ``(a > 0) NOT VALID`` is ``a > 0`` and ``NOT VALID``.
+    """
+    depth, inside = 0, ""
+    for place, character in enumerate(text):
+        if inside:
+            inside = "" if character == inside else inside
+        elif character in "'\"":
+            inside = character
+        elif character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if not depth:
+                return text[1:place].strip(), text[place + 1 :].strip()
+    raise AssertionError(text)
+
+
+def in_schema(path: Sequence[str]) -> str | None:
+    """Return the ``schema=`` of an operation; ``public`` goes without saying."""
+    return path[0] if path and path[0] != "public" else None
