@@ -7,7 +7,7 @@ from alembic import context
 from alembic.util import CommandError
 
 from project import database, models, settings
-from project.schema.autogenerate import render_item
+from project.schema import autogenerate
 
 
 def moves_the_database() -> bool:
@@ -20,7 +20,7 @@ def moves_the_database() -> bool:
 
 
 def run() -> None:
-    given = context.config.attributes.get("connection")
+    given = context.config.attributes.get("connection") or autogenerate.connection()
     if given is not None or context.is_offline_mode():
         connecting = nullcontext(given)
     else:
@@ -31,8 +31,6 @@ def run() -> None:
             dialect_name="postgresql",
             literal_binds=context.is_offline_mode(),
             target_metadata=models.Base.metadata,
-            compare_server_default=True,
-            render_item=render_item,
             transaction_per_migration=True,
         )
         with context.begin_transaction():
@@ -42,6 +40,7 @@ def run() -> None:
 logging.basicConfig(format="%(message)s")
 logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 logging.getLogger("alembic.util.messaging").setLevel(logging.CRITICAL)  # it prints what it logs
+autogenerate.install()
 try:
     run()
 except (settings.SettingsError, database.DatabaseError) as error:

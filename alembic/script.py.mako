@@ -1,3 +1,10 @@
+<%!
+    import re
+
+    def body(text):
+        """Leave out the two lines in which Alembic asks to adjust what is proved already."""
+        return re.sub(r"\n? *# ### .* ###(?=\n|$)", "", text or "").strip() or "pass"
+%>\
 """${message}
 
 Revision ID: ${up_revision}
@@ -22,8 +29,8 @@ depends_on: str | Sequence[str] | None = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    ${body(upgrades)}
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    ${body(downgrades)}

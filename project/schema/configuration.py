@@ -46,6 +46,7 @@ class Project:
     section: str = "alembic"
     url_env: str | None = None  # the variable from which its env.py takes the URL
     ignore: tuple[Ignore, ...] = ()
+    safe: bool = True  # whether autogenerate writes what requests in flight do not notice
 
     @classmethod
     def load(
@@ -62,7 +63,8 @@ class Project:
             raise UsageError(f"There is no {ini}; name the project's alembic.ini with -c.")
         table = _table(path.parent / "pyproject.toml")
         ignore = tuple(_ignored(table.get("ignore", [])))
-        return cls(path, section, url_env or table.get("url_env"), ignore)
+        safe = bool(table.get("safe", True))
+        return cls(path, section, url_env or table.get("url_env"), ignore, safe)
 
     def open(self, database: sa.URL) -> Source:
         """Start a process of the project's own on a scratch database."""

@@ -52,7 +52,7 @@ def models_against_migrations(
     ):
         graph = migrations.history
         migrations.upgrade(history, "heads")
-        _install_extensions(expected, found)
+        install_extensions(expected, found)
         declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
@@ -146,7 +146,7 @@ def metadata_against_database(
         connected(models) as expecting,
         connected(database, read_only=True) as live,
     ):
-        _install_extensions(expecting, live)
+        install_extensions(expecting, live)
         declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
@@ -174,7 +174,7 @@ def version_table(facts: MetadataFacts) -> list[tuple[str, str]]:
     return [(facts.version_table_schema or "public", facts.version_table)]
 
 
-def _install_extensions(expected: Connection, found: Connection) -> None:
+def install_extensions(expected: Connection, found: Connection) -> None:
     """Give the models the migrations' extensions: they cannot say them, but may use them."""
     query = (
         "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="

@@ -27,7 +27,7 @@ from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
 #: How a revision's file declares that rows are lost on purpose.
-LOSES = re.compile(r"^# loses: *(.*)$", re.MULTILINE)
+LOSES = re.compile(r"^\s*# loses: *(.*)$", re.MULTILINE)
 
 #: Seed of the generated rows; the same seed makes the same rows.
 SEED = 1

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -46,6 +46,8 @@ WANTS = {
     "downgrade": "downgrade to {to}",
     "stamp": "stamp as {to}",
     "create_all": "create the models' tables",
+    "candidate upgrade": "run the upgrade",
+    "candidate downgrade": "run the downgrade",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -60,12 +62,18 @@ class SourceError(Exception):
 
     Attributes:
         details: The traceback, or what a process that died wrote last. No password is in it.
+        sqlstate: PostgreSQL's code for what went wrong, if it was PostgreSQL that refused.
+        kind: The class of the error, if it was one of the driver's or of Python's.
 
     """
 
-    def __init__(self, message: str, details: str = "") -> None:
+    def __init__(
+        self, message: str, details: str = "", sqlstate: str | None = None, kind: str = ""
+    ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.details = details
+        self.sqlstate = sqlstate
 
 
 class Source:
@@ -211,6 +219,15 @@ class Source:
         """
         self._ask("stamp", url, to)
 
+    def run(self, url: sa.URL, path: Path, function: Literal["upgrade", "downgrade"]) -> None:
+        """Run one function of a migration that is not in the history yet, on a database.
+
+        Raises:
+            SourceError: it failed; what it had committed stays.
+
+        """
+        self._ask(f"candidate {function}", url, str(path))
+
     def metadata(self) -> MetadataFacts:
         """Tell what env.py gives autogenerate.
 
@@ -256,7 +273,8 @@ class Source:
             where = "env.py fails: "
         kind = f"{error['type']}: " if error["type"] else ""
         message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
-        return SourceError(self._hidden(message), self._hidden(error["details"]))
+        details = self._hidden(error["details"])
+        return SourceError(self._hidden(message), details, error["sqlstate"], error["type"])
 
     def _died(self, want: str) -> SourceError:
         code = self._process.wait()

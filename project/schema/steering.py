@@ -20,6 +20,9 @@ BEHAVIOUR = {
     *("server_settings", "statement_cache_size"),
 }
 
+#: Attribute of Alembic's configuration in a process that is steered already.
+STEERED = "project.schema.steered"
+
 
 class RefusedError(Exception):
     """The foreign project cannot be worked for; the message says why in one sentence."""

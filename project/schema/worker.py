@@ -5,7 +5,6 @@ reads one JSON answer a line. The interpreter may be the foreign project's own, 
 SQLAlchemy and Alembic, and what lies beside it.
 """
 
-import asyncio
 import contextlib
 import functools
 import json
@@ -17,7 +16,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import command
@@ -27,9 +26,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import loading
+from project.schema import candidate, loading
 from project.schema.definitions import Definitions
-from project.schema.steering import RefusedError, Steering
+from project.schema.steering import STEERED, RefusedError, Steering
 
 
 @dataclass
@@ -58,6 +57,7 @@ class Worker:
             cmd_opts=_parser().parse_args(arguments),
             **more,
         )
+        result.attributes[STEERED] = True
         if self.url_in_configuration:
             url = self.steering.scratch.render_as_string(hide_password=False)
             result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
@@ -126,6 +126,12 @@ class Worker:
         """Note that the scratch database stands at a revision."""
         self.run(["stamp", to], lambda configuration: command.stamp(configuration, to))
 
+    def candidate(self, path: str, function: Literal["upgrade", "downgrade"]) -> None:
+        """Run a migration that is not in the history yet."""
+        if self.steering.dialect is None:
+            self.look()  # which tells the driver
+        candidate.run(Path(path), function, self.steering)
+
     def history(self) -> dict[str, Any]:
         """Read the revisions, which imports them and perhaps the application."""
         self.set_variable()
@@ -168,25 +174,7 @@ class Worker:
                     connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
                 metadata.create_all(connection)
 
-        async def create_asynchronously(url: sa.URL) -> None:
-            # Only here: it needs greenlet, which a synchronous project does without.
-            from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
-
-            engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
-            async with engine.begin() as connection:
-                await connection.run_sync(create)
-
-        # With the driver and the search path of the project, which has perhaps no other driver.
-        dialect, behaviour = self.steering.dialect, self.steering.behaviour
-        if dialect is None:
-            raise RefusedError("env.py opens no connection through SQLAlchemy")
-        url = self.steering.scratch.set(drivername=f"postgresql+{dialect.driver}")
-        if dialect.is_async:
-            asyncio.run(create_asynchronously(url))
-        else:
-            engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
-            with engine.begin() as connection:
-                create(connection)
+        candidate.connected(self.steering, create)
 
 
 def _configures_alembic(pyproject: Path) -> bool:
@@ -249,6 +237,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
         "message": (str(cause).strip().splitlines() or ["it does not say why"])[0],
         "revision": revision.get("revision"),
         "path": revision.get("__file__"),
+        "sqlstate": getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None),
         "in_env": any(frame.f_code.co_filename.endswith("env.py") for frame in frames),
         "details": "".join(traceback.format_exception(error)),
     }
@@ -261,6 +250,8 @@ def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if asked in ("upgrade", "downgrade", "stamp"):
             value = getattr(worker, asked)(request["to"])
+        elif asked in ("candidate upgrade", "candidate downgrade"):
+            value = worker.candidate(request["to"], asked.removeprefix("candidate "))
         else:
             assert asked in ("history", "metadata", "create_all")  # noqa: S101
             value = getattr(worker, asked)()

@@ -1,5 +1,12 @@
-"""What ``alembic revision --autogenerate`` writes, through Alembic's public hooks."""
+"""``alembic revision --autogenerate`` that sees everything, is safe under traffic, and is proved.
 
-from project.schema.autogenerate.render import render_item
+One line in env.py, before it connects::
 
-__all__ = ["render_item"]
+    from project.schema import autogenerate
+
+    autogenerate.install()
+"""
+
+from project.schema.autogenerate.plugin import connection, install
+
+__all__ = ["connection", "install"]

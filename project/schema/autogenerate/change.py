@@ -14,6 +14,19 @@ class RefusedError(Exception):
     """There is no operation for a change; the message says which and what to do instead."""
 
 
+class MissingValueError(RefusedError):
+    """Rows that are there have no value for a column that becomes NOT NULL.
+
+    Attributes:
+        column: Which one.
+
+    """
+
+    def __init__(self, column: Key, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 @dataclass(frozen=True)
 class Hints:
     """What models say in ``info`` for the sake of migrations, by the name of the column or table.

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from project.schema.autogenerate import rank
-from project.schema.autogenerate.change import Change, Path, RefusedError
+from project.schema.autogenerate.change import Change, MissingValueError, Path, RefusedError
+from project.schema.autogenerate.standin import stand_in
 from project.schema.autogenerate.step import Code, Step, call, execute
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, sql_text, string
-from project.schema.autogenerate.standin import stand_in
 from project.schema.autogenerate.types import expression
 from project.schema.snapshot import Item, Key, Snapshot, Value
 
@@ -148,10 +148,11 @@ def added(item: Item, change: Change) -> Iterator[Step]:
         if change.back:
             yield from _neutral(item, change)
             return
-        raise RefusedError(
+        raise MissingValueError(
+            item.key,
             f"{name(item.key)} is new and NOT NULL, and the rows that are there have no value for"
             f' it. Say which with info={{"backfill": "<SQL>"}} in the model, or give it a'
-            " server_default."
+            " server_default.",
         )
     if existed and backfill is not None and required:
         bare["nullable"] = True
@@ -171,9 +172,7 @@ def _add(item: Item, change: Change, why: str) -> Step:
     *schema, table, _ = item.key.name
     if column is None:
         sql = f"ALTER TABLE {dotted(item.key.name[:2])} ADD COLUMN {{}}{spelled(item)}"
-        return execute(
-            sql.format(""), rank.ADD_COLUMN, why=why, again=sql.format("IF NOT EXISTS ")
-        )
+        return execute(sql.format(""), rank.ADD_COLUMN, why=why, again=sql.format("IF NOT EXISTS "))
     arguments = (literal(table), column)
     return Step(
         call("op.add_column", *arguments, schema=in_schema(schema)),
@@ -227,11 +226,14 @@ def _numbered(item: Item, change: Change) -> Iterator[Step]:
 def dropped(key: Key, change: Change) -> Iterator[Step]:
     """Drop a column; its indexes and constraints go with it."""
     *schema, table, column = key.name
-    del change
     arguments = (literal(table), literal(column))
+    generated = change.before.items[key].attributes.get("generated")
     yield Step(
         call("op.drop_column", *arguments, schema=in_schema(schema)),
         rank.DROP_COLUMN,
+        why=""
+        if generated or change.back
+        else f"loses: {name(key)}, which the models no longer have",
         again=call("op.drop_column", *arguments, if_exists=True, schema=in_schema(schema)),
     )
 
@@ -374,7 +376,10 @@ def conversion_of(old: str, new: str, value: str) -> str | None:
         return bare if text.fullmatch(new) else f"{bare}::{new}"
     if numeric.fullmatch(old) and numeric.fullmatch(new):
         return None
-    family = {old.split("(")[0].split(" ")[0], new.split("(")[0].split(" ")[0]}
+    family = {
+        old.split("(", maxsplit=1)[0].split(" ", maxsplit=1)[0],
+        new.split("(", maxsplit=1)[0].split(" ", maxsplit=1)[0],
+    }
     if len(family) == 1 or family in ({"timestamp", "date"}, {"json", "jsonb"}):
         return None
     if old == "boolean" and numeric.fullmatch(new) and new != "integer":
@@ -415,9 +420,7 @@ def _identified(before: Item, after: Item, change: Change) -> Iterator[Step]:
         written_ += ["CYCLE"] if _uncommon(counting(new)).get("cycle") else []
         kind = "ALWAYS" if new["identity"] == "always" else "BY DEFAULT"
         listed = f" ({' '.join(written_)})" if written_ else ""
-        yield execute(
-            f"{alter} ADD GENERATED {kind} AS IDENTITY{listed}", rank.ALTER_COLUMN
-        )
+        yield execute(f"{alter} ADD GENERATED {kind} AS IDENTITY{listed}", rank.ALTER_COLUMN)
         yield _go_on(after.key)
         return
     changes = []
@@ -455,8 +458,9 @@ def _sequence_made(item: Item, change: Change) -> Iterator[Step]:
     """Give a column a sequence and its numbers as default."""
     *path, column = item.key.name
     sequence = dotted(change_name(item, change) or (path[0], f"{path[1]}_{column}_seq"))
-    yield execute(f"CREATE SEQUENCE {sequence} {counted(counting(item.attributes))}",
-                  rank.ALTER_COLUMN)
+    yield execute(
+        f"CREATE SEQUENCE {sequence} {counted(counting(item.attributes))}", rank.ALTER_COLUMN
+    )
     yield execute(f"ALTER SEQUENCE {sequence} OWNED BY {dotted(item.key.name)}", rank.ALTER_COLUMN)
     yield _default(item.key, f"nextval({string(sequence)}::regclass)", rank.ALTER_COLUMN)
     yield _go_on(item.key)
@@ -513,9 +517,10 @@ def _nullability(item: Item, change: Change) -> Iterator[Step]:
     if backfill is None and default is not None and default != "next number":
         backfill = default
     if backfill is None and not item.attributes.get("identity") and not change.back:
-        raise RefusedError(
+        raise MissingValueError(
+            item.key,
             f"{name(item.key)} becomes NOT NULL, and rows that are NULL would refuse. Say what they"
-            ' become with info={"backfill": "<SQL>"} in the model.'
+            ' become with info={"backfill": "<SQL>"} in the model.',
         )
     if backfill is not None:
         yield from filled(item.key, backfill, online=online)
@@ -535,22 +540,21 @@ def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Ste
         yield execute(sql, rank.BACKFILL, why=why)
         return
     yield execute(
-        f"""
-        DO $$
-        DECLARE
-            blocks bigint := pg_relation_size({string(table)}) / current_setting('block_size')::int;
-        BEGIN
-            FOR block IN 0..blocks BY {BLOCKS} LOOP
-                UPDATE {table} SET {column} = {value}
-                WHERE ctid >= format('(%s,0)', block)::tid
-                    AND ctid < format('(%s,0)', block + {BLOCKS})::tid
-                    AND {column} IS NULL;
-                COMMIT;
-            END LOOP;
-            -- Rows that others have moved meanwhile.
-            UPDATE {table} SET {column} = {value} WHERE {column} IS NULL;
-        END $$
-        """.rstrip(),
+        f"""\
+DO $$
+DECLARE
+    blocks bigint := pg_relation_size({string(table)}) / current_setting('block_size')::int;
+BEGIN
+    FOR block IN 0..blocks BY {BLOCKS} LOOP
+        UPDATE {table} SET {column} = {value}
+        WHERE ctid >= format('(%s,0)', block)::tid
+            AND ctid < format('(%s,0)', block + {BLOCKS})::tid
+            AND {column} IS NULL;
+        COMMIT;
+    END LOOP;
+    -- Rows that others have moved meanwhile.
+    UPDATE {table} SET {column} = {value} WHERE {column} IS NULL;
+END $$""",
         rank.BACKFILL,
         alone=True,
         why="\n".join(filter(None, (why, "A few thousand rows at a time, then COMMIT."))),

@@ -75,7 +75,11 @@ def parse(definition: str) -> Constraint | None:
 WORDS: tuple[tuple[str, str, object], ...] = (
     (r"MATCH (FULL|PARTIAL)", "match", None),
     (r"ON UPDATE (CASCADE|RESTRICT|SET NULL|SET DEFAULT)", "onupdate", None),
-    (r"ON DELETE (CASCADE|RESTRICT|SET NULL(?: \(.*?\))?|SET DEFAULT(?: \(.*?\))?)", "ondelete", None),
+    (
+        r"ON DELETE (CASCADE|RESTRICT|SET NULL(?: \(.*?\))?|SET DEFAULT(?: \(.*?\))?)",
+        "ondelete",
+        None,
+    ),
     (r"DEFERRABLE", "deferrable", True),
     (r"INITIALLY (DEFERRED)", "initially", None),
     (r"NOT VALID", "postgresql_not_valid", True),
@@ -187,7 +191,9 @@ def _added_as_sql(item: Item, definition: str, *, online: bool) -> Step:
     why = ""
     if online and definition.startswith("EXCLUDE"):
         why = "Reads the whole table while nobody can use it: PostgreSQL has no other way."
-    return execute(sql, rank.ADD_CONSTRAINT, why=why, again=f"{drop}, ADD CONSTRAINT {name} {definition}")
+    return execute(
+        sql, rank.ADD_CONSTRAINT, why=why, again=f"{drop}, ADD CONSTRAINT {name} {definition}"
+    )
 
 
 def _operation(item: Item, constraint: Constraint, **more: object) -> str:
@@ -275,7 +281,9 @@ def _through_an_index(item: Item, constraint: Constraint) -> Iterator[Step]:
     listed = ", ".join(quoted(column) for column in constraint.columns)
     whole = dotted(item.key.name[:2])
     yield execute(
-        f"ALTER TABLE {whole} DROP CONSTRAINT IF EXISTS {quoted(name)}", rank.CREATE_INDEX, alone=True
+        f"ALTER TABLE {whole} DROP CONSTRAINT IF EXISTS {quoted(name)}",
+        rank.CREATE_INDEX,
+        alone=True,
     )
     yield _index_dropped(item.key, rank.CREATE_INDEX)
     yield Step(
@@ -327,9 +335,7 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     constraint = parse(str(item.attributes["definition"]))
     kind = constraint.kind if constraint else ""
     position = rank.DROP_FOREIGN_KEY if kind == "foreign" else rank.DROP_CONSTRAINT
-    yield Step(
-        _drop(item.key, kind), position, again=_drop(item.key, kind, if_exists=True)
-    )
+    yield Step(_drop(item.key, kind), position, again=_drop(item.key, kind, if_exists=True))
 
 
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
@@ -453,8 +459,11 @@ def index_added(item: Item, change: Change, name: str | None = None) -> Iterator
                 postgresql_concurrently=True if online else None,
                 schema=in_schema(schema),
             ),
-            rank.CREATE_INDEX if Key("table", item.key.name[:2]) in change.before.items
-            else rank.CREATE_TABLE + 1 if not on_view else rank.CREATE_PROGRAM + 1,
+            rank.CREATE_INDEX
+            if Key("table", item.key.name[:2]) in change.before.items
+            else rank.CREATE_TABLE + 1
+            if not on_view
+            else rank.CREATE_PROGRAM + 1,
             alone=online,
             why=_repeating(item, parsed) if online else "",
         )

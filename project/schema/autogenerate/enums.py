@@ -81,7 +81,9 @@ def _moved(column: Key, key: Key, change: Change) -> Iterator[Step]:
     yield execute(
         f"{alter} TYPE {enum}{array} USING {text}::{enum}{array}",
         rank.ALTER_COLUMN,
-        why="Rewrites the table while nobody can read it." if change.online(column.name[:2]) else "",
+        why="Rewrites the table while nobody can read it."
+        if change.online(column.name[:2])
+        else "",
     )
     if default is not None and following is not None:
         yield execute(f"{alter} SET DEFAULT {following}", rank.ALTER_COLUMN)

@@ -107,7 +107,9 @@ def commented(item: Item) -> Step:
 
 def _schema(item: Item, _: Change) -> Iterator[Step]:
     name = quoted(item.key.name[0])
-    yield execute(f"CREATE SCHEMA {name}", rank.CREATE_SCHEMA, again=f"CREATE SCHEMA IF NOT EXISTS {name}")
+    yield execute(
+        f"CREATE SCHEMA {name}", rank.CREATE_SCHEMA, again=f"CREATE SCHEMA IF NOT EXISTS {name}"
+    )
 
 
 def _extension(item: Item, _: Change) -> Iterator[Step]:
@@ -217,7 +219,7 @@ def _view(item: Item, _: Change) -> Iterator[Step]:
     body = str(attributes["definition"]).rstrip().removesuffix(";")
     tail = "" if attributes.get("populated") in {None, True} else "\nWITH NO DATA"
     yield execute(
-        f"\nCREATE {kind} {dotted(item.key.name)}{parameters} AS\n{body}{tail}\n", rank.CREATE_PROGRAM
+        f"CREATE {kind} {dotted(item.key.name)}{parameters} AS\n{body}{tail}", rank.CREATE_PROGRAM
     )
     for entry in _strings(attributes.get("defaults")):
         column, _, default = entry.partition(" ")
@@ -237,7 +239,7 @@ def _function(item: Item, change: Change) -> Iterator[Step]:
     if item.attributes.get("kind") == "aggregate" or item.key not in change.statements:
         raise RefusedError(f"{item.key} is an aggregate; write CREATE AGGREGATE by hand.")
     # OR REPLACE, as the server prints it, may also be run twice.
-    yield execute(f"\n{change.statements[item.key]}", rank.CREATE_PROGRAM - 1)
+    yield execute(change.statements[item.key].rstrip(), rank.CREATE_PROGRAM - 1)
 
 
 def _trigger(item: Item, _: Change) -> Iterator[Step]:
@@ -249,9 +251,14 @@ def _enabled(item: Item, usual: str) -> Iterator[Step]:
     enabled = str(item.attributes.get("enabled"))
     if enabled != usual:
         words = {
-            "origin": "ENABLE", "O": "ENABLE", "no": "DISABLE", "D": "DISABLE",
-            "replica": "ENABLE REPLICA", "R": "ENABLE REPLICA",
-            "always": "ENABLE ALWAYS", "A": "ENABLE ALWAYS",
+            "origin": "ENABLE",
+            "O": "ENABLE",
+            "no": "DISABLE",
+            "D": "DISABLE",
+            "replica": "ENABLE REPLICA",
+            "R": "ENABLE REPLICA",
+            "always": "ENABLE ALWAYS",
+            "A": "ENABLE ALWAYS",
         }[enabled]
         kind = "TRIGGER" if item.key.kind == "trigger" else "RULE"
         yield execute(
@@ -376,7 +383,9 @@ def _domain_altered(before: Item, after: Item, differing: set[str], _: Change) -
     return steps
 
 
-def _sequence_altered(before: Item, after: Item, differing: set[str], _: Change) -> list[Step] | None:
+def _sequence_altered(
+    before: Item, after: Item, differing: set[str], _: Change
+) -> list[Step] | None:
     name, steps = dotted(after.key.name), []
     if "counting" in differing:
         tail = counted(counting(after.attributes, "counting"))
@@ -390,7 +399,9 @@ def _sequence_altered(before: Item, after: Item, differing: set[str], _: Change)
     return steps
 
 
-def _extension_altered(before: Item, after: Item, differing: set[str], _: Change) -> list[Step] | None:
+def _extension_altered(
+    before: Item, after: Item, differing: set[str], _: Change
+) -> list[Step] | None:
     name, steps = quoted(after.key.name[0]), []
     if "version" in differing:
         version = string(str(after.attributes["version"]))
@@ -409,7 +420,9 @@ def _view_altered(before: Item, after: Item, differing: set[str], _: Change) -> 
     return [execute(f"ALTER {kind} {name} {options(old, new)}", rank.CREATE_PROGRAM)]
 
 
-def _function_altered(before: Item, after: Item, differing: set[str], change: Change) -> list[Step] | None:
+def _function_altered(
+    before: Item, after: Item, differing: set[str], change: Change
+) -> list[Step] | None:
     """Replace a function, which PostgreSQL refuses where its result changes."""
     if after.key not in change.statements or "kind" in differing:
         return None
@@ -423,16 +436,22 @@ def _result(signature: str) -> str:
     return signature.partition("\n")[2].partition("\n")[0].strip()
 
 
-def _enabled_altered(before: Item, after: Item, differing: set[str], _: Change) -> list[Step] | None:
+def _enabled_altered(
+    before: Item, after: Item, differing: set[str], _: Change
+) -> list[Step] | None:
     return list(_enabled(after, "")) if differing == {"enabled"} else None
 
 
-def _statistics_altered(before: Item, after: Item, differing: set[str], _: Change) -> list[Step] | None:
+def _statistics_altered(
+    before: Item, after: Item, differing: set[str], _: Change
+) -> list[Step] | None:
     if differing != {"target"}:
         return None
     target = after.attributes.get("target")
     value = -1 if target is None else target
-    return [execute(f"ALTER STATISTICS {dotted(after.key.name)} SET STATISTICS {value}", rank.COMMENT)]
+    return [
+        execute(f"ALTER STATISTICS {dotted(after.key.name)} SET STATISTICS {value}", rank.COMMENT)
+    ]
 
 
 ALTERERS: Mapping[str, Callable[[Item, Item, set[str], Change], list[Step] | None]] = {

@@ -124,7 +124,7 @@ def _altered(before: Item, after: Item, change: Change) -> list[Step] | None:
 def _dropped(item: Item, change: Change) -> Iterator[Step]:
     kind = item.key.kind
     if kind == "table":
-        return tables.dropped(item)
+        return tables.dropped(item, change)
     if kind == "column":
         return columns.dropped(item.key, change)
     if kind == "constraint":
@@ -279,11 +279,13 @@ def _must_go(dependent: Key, key: Key, rebuilt: Collection[Key], change: Change)
         # Dropped with the column; with what a foreign key refers to, it goes first.
         replaced = key in change.before.items and key in change.after.items
         return replaced and (
-            key.kind in {"column", "function"} and key not in _retyped(change, rebuilt)
-            or key.kind == "constraint" and definition.startswith("FOREIGN KEY")
+            (key.kind in {"column", "function"} and key not in _retyped(change, rebuilt))
+            or (key.kind == "constraint" and definition.startswith("FOREIGN KEY"))
         )
-    return dependent.kind == "statistics" and key.kind == "column" and key not in _retyped(
-        change, rebuilt
+    return (
+        dependent.kind == "statistics"
+        and key.kind == "column"
+        and key not in _retyped(change, rebuilt)
     )
 
 
@@ -352,19 +354,24 @@ def _ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     for key, built in change.built_after.items():
         mine = provider(key)
         for other in built:
-            backwards = key.name[:2] in order and other.name[:2] in order and (
-                order.index(other.name[:2]) > order.index(key.name[:2])
+            backwards = (
+                key.name[:2] in order
+                and other.name[:2] in order
+                and (order.index(other.name[:2]) > order.index(key.name[:2]))
             )
             if not (backwards and mine == provider(key) and ("create", key) not in by_key):
                 goes_before(provider(other), mine)
-    gone = _arranged({k.name for w, k in by_key if w == "drop" and k.kind == "table"},
-                     change.built_before)
+    gone = _arranged(
+        {k.name for w, k in by_key if w == "drop" and k.kind == "table"}, change.built_before
+    )
     for key, built in change.built_before.items():
         mine = remover(key)
         altering = by_key.get(("alter", key))
         for other in built:
-            backwards = key.name[:2] in gone and other.name[:2] in gone and (
-                gone.index(other.name[:2]) > gone.index(key.name[:2])
+            backwards = (
+                key.name[:2] in gone
+                and other.name[:2] in gone
+                and (gone.index(other.name[:2]) > gone.index(key.name[:2]))
             )
             if not (backwards and ("drop", key) not in by_key):
                 goes_before(mine, remover(other))
@@ -403,6 +410,7 @@ def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[St
     steps: list[Step] = []
     ready: list[tuple[int, Key, str, int, int]] = []
     pending = set(range(len(actions)))
+    released: set[int] = set()
 
     def offer(number: int, part: int) -> None:
         action = actions[number]
@@ -410,9 +418,12 @@ def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[St
             entry = (action.steps[part].rank, action.key, action.what, number, part)
             heapq.heappush(ready, entry)
         else:
-            finish(number)
+            release(number)
 
-    def finish(number: int) -> None:
+    def release(number: int) -> None:
+        if number in released:
+            return
+        released.add(number)
         for following in sorted(later[number]):
             waiting[following] -= 1
             if not waiting[following] and following in pending:
@@ -432,8 +443,21 @@ def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[St
             continue
         _, _, _, number, part = heapq.heappop(ready)
         steps.append(actions[number].steps[part])
+        if _is_usable(actions[number], part):
+            release(number)
         offer(number, part + 1)
     return steps
+
+
+def _is_usable(action: Action, part: int) -> bool:
+    """Tell whether others may build on an object before its last step: on a column, once added."""
+    following = action.steps[part + 1 : part + 2]
+    return (
+        action.key.kind == "column"
+        and action.what == "create"
+        and bool(following)
+        and following[0].rank > rank.ADD_COLUMN
+    )
 
 
 def _rank(action: Action) -> int:

@@ -25,3 +25,33 @@ def _groups(steps: list[Step], last: int) -> Iterator[str]:
     for alone, group in groupby(enumerate(steps), key=lambda numbered: numbered[1].alone):
         lines = "\n".join(step.written(again=place <= last) for place, step in group)
         yield ALONE + indent(lines, "    ") if alone else lines
+
+
+#: A migration that nothing but the proof reads.
+MODULE = """
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = {revision!r}
+down_revision = {down!r}
+
+
+def upgrade() -> None:
+{upgrade}
+
+
+def downgrade() -> None:
+{downgrade}
+"""
+
+
+def module(upgrade: Iterable[Step], downgrade: Iterable[Step], revision: str, down: object) -> str:
+    """Write a whole migration."""
+    bodies = [body(steps) or "pass" for steps in (upgrade, downgrade)]
+    return MODULE.format(
+        revision=revision,
+        down=down,
+        upgrade=indent(bodies[0], "    "),
+        downgrade=indent(bodies[1], "    "),
+    )

@@ -50,7 +50,7 @@ def call(name: str, *arguments: str, **named: object) -> str:
         for key, value in named.items()
         if value is not None
     ]
-    return f"{name}({', '.join(given)})"
+    return f"{function}({', '.join(given)})"
 
 
 @dataclass(frozen=True)

@@ -109,12 +109,14 @@ def _with(value: Value) -> Code | None:
     return Code("{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in pairs) + "}")
 
 
-def dropped(item: Item) -> Iterator[Step]:
+def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
     *schema, table = item.key.name
+    name = columns.name(item.key)
     yield Step(
         call("op.drop_table", literal(table), schema=in_schema(schema)),
         rank.DROP_TABLE,
+        why="" if change.back else f"loses: {name}, which the models no longer have",
         again=call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema)),
     )
 
@@ -158,8 +160,11 @@ def _changed(
             )
         yield Step(code, rank.COMMENT)
     elif attribute == "persistence":
-        yield execute(f"{alter} SET {'LOGGED' if new == 'permanent' else 'UNLOGGED'}", position,
-                      why="Writes the table anew while nobody can read it.")
+        yield execute(
+            f"{alter} SET {'LOGGED' if new == 'permanent' else 'UNLOGGED'}",
+            position,
+            why="Writes the table anew while nobody can read it.",
+        )
     elif attribute == "storage parameters":
         yield execute(f"{alter} {options(old, new)}", position)
     elif attribute == "toast storage parameters":
@@ -200,4 +205,6 @@ def _changed(
                 rank.ALTER_COLUMN,
             )
     else:
-        raise RefusedError(f"The {attribute} of {key} has no operation; write it by hand: {string(str(new))}.")
+        raise RefusedError(
+            f"The {attribute} of {key} has no operation; write it by hand: {string(str(new))}."
+        )

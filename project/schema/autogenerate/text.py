@@ -12,32 +12,176 @@ BARE = re.compile(r"[a-z_][a-z0-9_$]*")
 #: Keywords that PostgreSQL takes for no name of a relation or column without quotes ("SQL Key
 #: Words", the reserved ones and those reserved for functions and types).
 RESERVED = frozenset(
-    "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit"
-    " boolean both case cast char character check coalesce collate collation column concurrently"
-    " constraint create cross current_catalog current_date current_role current_schema current_time"
-    " current_timestamp current_user dec decimal default deferrable desc distinct do else end"
-    " except exists extract false fetch float for foreign freeze from full grant greatest group"
-    " grouping having ilike in initially inner inout int integer intersect interval into is isnull"
-    " join lateral leading least left like limit localtime localtimestamp national natural nchar"
-    " none normalize not notnull null nullif numeric offset on only or order out outer overlaps"
-    " overlay placing position precision primary real references returning right row select"
-    " session_user setof similar smallint some substring symmetric system_user table tablesample"
-    " then time timestamp to trailing treat trim true union unique user using values varchar"
-    " variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists"
-    " xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable".split()
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "normalize",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "system_user",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+        "xmlattributes",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlnamespaces",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
 )
 
 
 def literal(value: object) -> str:
-    """Write a value in Python, texts in double quotes, long ones readably."""
+    """Write a value in Python, for a place within parentheses: a text of several lines as several.
+
+    Not in triple quotes: what indents them would change what the text says.
+    """
     if not isinstance(value, str):
         return repr(value)
-    if "\n" in value and '"""' not in value and "\\" not in value and value.isprintable() is False:
-        body = value.replace("\n", "")
-        if body.isprintable() and not value.endswith('"'):
-            return f'"""{value}"""'
-    written = repr(value)
-    if written.startswith("'") and '"' not in value:
+    return "\n".join(_line(line) for line in value.splitlines(keepends=True) or [""])
+
+
+def _line(text: str) -> str:
+    written = repr(text)
+    if written.startswith("'") and '"' not in text:
         return '"' + written[1:-1].replace("\\'", "'") + '"'
     return written
 

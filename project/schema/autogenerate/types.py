@@ -111,9 +111,7 @@ def _element(printed: str, snapshot: Snapshot) -> str | None:
         base = expression(str(domain.attributes["type"]), snapshot)
         if base is None:
             return None
-        return (
-            f"postgresql.DOMAIN({literal(path[-1])}, {base}{_schema(path)}, create_type=False)"
-        )
+        return f"postgresql.DOMAIN({literal(path[-1])}, {base}{_schema(path)}, create_type=False)"
     if path[:1] == ("public",) and path[-1] in EXTENSIONS:
         return EXTENSIONS[path[-1]]
     return None

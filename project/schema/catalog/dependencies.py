@@ -159,6 +159,7 @@ def dependencies(connection: psycopg.Connection) -> Dependencies:
             found.setdefault(key, set()).add(Key(other, tuple(other_name)))
     return {key: frozenset(keys) for key, keys in found.items()}
 
+
 _SEQUENCES = f"""
     WITH {VISIBLE}
     SELECT ARRAY[schema.nspname, class.relname, attname], ARRAY[space.nspname, sequence.relname]

@@ -1,0 +1,112 @@
+"""What models say in ``info`` for the sake of migrations."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from project.schema.autogenerate.change import Hints, Path
+from project.schema.autogenerate.renames import Rename
+from project.schema.snapshot import Key, Snapshot
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All hints of some metadata."""
+
+    hints: Hints
+    renames: tuple[Rename, ...]
+    new: Collection[Key]  # what is not renamed, though it may look so
+
+
+def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared:
+    """Collect the hints.
+
+    Args:
+        metadatas: What env.py calls ``target_metadata``.
+        safe: Whether tables are changed under traffic at all.
+
+    """
+    backfill: dict[Path, str] = {}
+    using: dict[Path, str] = {}
+    labels: dict[Path, Mapping[str, str]] = {}
+    plain: set[Path] = set() if safe else {("*",)}
+    renames: list[Rename] = []
+    new: set[Key] = set()
+    for table in (table for metadata in metadatas for table in metadata.tables.values()):
+        path = (table.schema or "public", table.name)
+        if table.info.get("tiny"):
+            plain.add(path)
+        for kind, name, info in _named(table, path):
+            if "renamed_from" not in info:
+                continue
+            old = info["renamed_from"]
+            if old is None:
+                new.add(Key(kind, name))
+            else:
+                given = tuple(str(old).split(".")) if kind == "table" else (str(old),)
+                renames.append(Rename(kind, (*name[: len(name) - len(given)], *given), name))
+        for column in table.columns:
+            name = (*path, column.name)
+            if "backfill" in column.info:
+                backfill[name] = str(column.info["backfill"])
+            if "using" in column.info:
+                using[name] = str(column.info["using"])
+            if "values_replaced" in column.info:
+                labels[name] = dict(column.info["values_replaced"])
+            for label, old in column.info.get("values_renamed_from", {}).items():
+                renames.append(Rename("label", (*_enum(column), old), (*_enum(column), label)))
+    order = ("table", "column", "constraint", "index", "label")
+    renames.sort(key=lambda rename: (order.index(rename.kind), rename.new))
+    return Declared(Hints(backfill, using, labels, plain), tuple(dict.fromkeys(renames)), new)
+
+
+def _named(table: sa.Table, path: Path) -> Iterator[tuple[str, Path, Mapping[str, object]]]:
+    """Yield what can carry a hint: kind, name and ``info``."""
+    yield "table", path, table.info
+    for column in table.columns:
+        yield "column", (*path, column.name), column.info
+    preparer = postgresql.dialect().identifier_preparer
+    for constraint in table.constraints:
+        if constraint.info:
+            # The name that the naming convention gives.
+            name = preparer.format_constraint(constraint)
+            if name is not None:
+                yield "constraint", (*path, name.strip('"')), constraint.info
+    for index in table.indexes:
+        if index.info and index.name:
+            yield "index", (*path, preparer.format_index(index).strip('"')), index.info
+
+
+def _enum(column: sa.Column[object]) -> Path:
+    type_ = getattr(column.type, "item_type", column.type)
+    while isinstance(type_, sa.types.TypeDecorator):
+        type_ = type_.impl
+    return getattr(type_, "schema", None) or "public", str(getattr(type_, "name", ""))
+
+
+def to_do(
+    renames: Iterable[Rename], before: Snapshot, after: Snapshot
+) -> tuple[list[Rename], list[Rename]]:
+    """Split declared renames into those to do and those that are done or name nothing.
+
+    A column's rename is declared with the new name of its table; the old column is looked for under
+    the table's old name, too.
+    """
+    listed = list(renames)
+    tables = {rename.new: rename.old for rename in listed if rename.kind == "table"}
+    pending, done = [], []
+    for rename in listed:
+        path = rename.old
+        if rename.kind == "label":
+            values = before.items.get(Key("enum", path[:-1]))
+            there = values is not None and path[-1] in (values.attributes["values"] or ())  # type: ignore[operator]
+            here = there
+        else:
+            here = Key(rename.kind, path) in before.items
+            old = tables.get(path[:2])
+            there = old is not None and Key(rename.kind, (*old, *path[2:])) in before.items
+        stays = Key(rename.kind, path) in after.items and rename.kind != "label"
+        (pending if (here or there) and not stays else done).append(rename)
+    return pending, done

@@ -1,0 +1,160 @@
+"""A migration is proved before it is saved: up, down and up again, with rows in the tables."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from psycopg import sql
+
+from project.schema import rows
+from project.schema.autogenerate.workbench import Workbench
+from project.schema.remedy import shown
+from project.schema.snapshot import Difference, differences
+from project.schema.source import SourceError
+
+#: Seed and number of the generated rows of each table.
+SEED, ROWS = 1, 8
+
+#: SQLSTATEs of rows that refuse a constraint that is new: whether any does in production, only the
+#: rows there can tell ("PostgreSQL Error Codes", class 23, and 22 for values that fit no type).
+CONSTRAINTS = {"23502", "23503", "23505", "23514", "23P01"}
+VALUES = "22"
+
+
+class UnprovedError(Exception):
+    """The migration does not do what it should; the message says what."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was seen on the way.
+
+    Attributes:
+        losses: What is not there after up and down: "account.note, where 'a' becomes none".
+        condition: What rows must not be like, in PostgreSQL's words; empty if any will do.
+
+    """
+
+    losses: tuple[str, ...] = ()
+    condition: str = ""
+
+
+def prove(bench: Workbench, file: Path, *, reversible: bool, told: bool) -> Proof:
+    """Run a migration up, down and up on the copy, with rows that satisfy the catalog before.
+
+    If rows like these refuse a new constraint, it is proved with rows that satisfy the catalog
+    after as well, and the condition is told.
+
+    Args:
+        bench: The databases; the copy is as before the migration.
+        file: The migration.
+        reversible: Whether it has a way back.
+        told: Whether the developer has said how values are converted: then rows that the words do
+            not fit are a condition, too.
+
+    Raises:
+        UnprovedError: what came out is not what the models make, or not what was there before.
+
+    """
+    _fill(bench)
+    before = _contents(bench)
+    condition = ""
+    try:
+        bench.source.run(bench.copy, file, "upgrade")
+    except SourceError as error:
+        state = str(error.sqlstate)
+        if state not in CONSTRAINTS and not (told and state.startswith(VALUES)):
+            raise _failed("upgrade", error) from error
+        condition = _reason(error)
+        _empty(bench)
+        # What the failed try had committed is done once more, as it will be in production.
+        _run(bench, file, "upgrade")
+        _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
+        if not reversible:
+            return Proof((), condition)
+        _fill(bench)
+        try:
+            bench.source.run(bench.copy, file, "downgrade")
+        except SourceError:
+            _empty(bench)
+            _run(bench, file, "downgrade")
+        before = _contents(bench)
+        _run(bench, file, "upgrade")
+    _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
+    if not reversible:
+        return Proof((), condition)
+    _run(bench, file, "downgrade")
+    restored = differences(bench.before.catalog, bench.catalog())
+    _reached(restored, "downgrade", "what was there before")
+    losses = tuple(_said(loss) for loss in rows.losses(before, _contents(bench)))
+    _run(bench, file, "upgrade")
+    _reached(bench.to_models(bench.catalog()), "second upgrade", "the models")
+    return Proof(losses, condition)
+
+
+def _fill(bench: Workbench) -> None:
+    rows.fill(bench.trying, seed=SEED, rows=ROWS, leave_out=_left_out(bench))
+
+
+def _contents(bench: Workbench) -> rows.Contents:
+    return rows.read(bench.trying, _left_out(bench))
+
+
+def _left_out(bench: Workbench) -> list[tuple[str, str]]:
+    return [(schema, table) for schema, table in bench.leave_out]
+
+
+def _empty(bench: Workbench) -> None:
+    names = [
+        sql.Identifier(*item.key.name)
+        for item in bench.catalog().of_kind("table")
+        if not item.attributes.get("foreign")
+    ]
+    if names:
+        bench.trying.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(names)))
+
+
+def _run(bench: Workbench, file: Path, function: Literal["upgrade", "downgrade"]) -> None:
+    try:
+        bench.source.run(bench.copy, file, function)
+    except SourceError as error:
+        raise _failed(function, error) from error
+
+
+def _reason(error: SourceError) -> str:
+    return str(error).partition(": ")[2].removeprefix(f"{error.kind}: ")
+
+
+def _failed(function: str, error: SourceError) -> UnprovedError:
+    hint = ""
+    if str(error.sqlstate).startswith(VALUES):
+        hint = (
+            ' Say what becomes of rows that do not fit: info={"using": "<SQL>"} on the column,'
+            ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
+        )
+    return UnprovedError(f"With rows in the tables, its {function} fails: {_reason(error)}{hint}")
+
+
+def _reached(differing: list[Difference], step: str, what: str) -> None:
+    if differing:
+        listed = "; ".join(_differing(difference) for difference in differing)
+        raise UnprovedError(f"After the {step} the database is not {what}: {listed}.")
+
+
+def _differing(difference: Difference) -> str:
+    what = f"{difference.attribute} of " if difference.attribute else ""
+    return (
+        f"{what}{difference.key} is {shown(difference.found)}"
+        f" and should be {shown(difference.expected)}"
+    )
+
+
+def _said(loss: rows.Loss) -> str:
+    name = ".".join(filter(None, (loss.schema, loss.table, loss.column))).removeprefix("public.")
+    return f"{name}, as in {loss.example}" if loss.example else name
+
+
+def declared(losses: Iterator[str]) -> str:
+    """Write losses as the comments that ``roundtrip`` looks for."""
+    return "".join(f"# loses: {' '.join(loss.split())}\n" for loss in losses)

@@ -1,0 +1,232 @@
+"""A migration in the making: planned, tried on a copy, and planned again until nothing differs."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as File
+
+from project.schema.autogenerate import hints as hinting
+from project.schema.autogenerate import renames
+from project.schema.autogenerate.change import Change, Hints, MissingValueError, RefusedError
+from project.schema.autogenerate.hints import Declared
+from project.schema.autogenerate.plan import plan
+from project.schema.autogenerate.renames import Rename, Suspicion
+from project.schema.autogenerate.script import module
+from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.volatility import volatile
+from project.schema.autogenerate.workbench import Side, Workbench
+from project.schema.remedy import shown
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
+from project.schema.source import SourceError
+
+#: Rounds of planning and trying. The second mends what the first could not foresee: what a change of
+#: type leaves in a default, the name of a sequence. More would be a plan that runs in a circle.
+ROUNDS = 4
+
+#: Asks a person, or raises if there is none: for an answer to a question.
+Ask = Callable[[Suspicion], bool]
+AskValue = Callable[[MissingValueError], str]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a migration is to do, both ways.
+
+    Attributes:
+        differences: What the migrations lack, as seen first.
+        upgrade: The steps towards the models.
+        downgrade: The steps back; empty with `irreversible`.
+        irreversible: Why there is no way back; empty where there is one.
+        renamed: What has another name.
+        notes: What the developer should know: hints that can be removed.
+
+    """
+
+    differences: tuple[Difference, ...]
+    upgrade: tuple[Step, ...]
+    downgrade: tuple[Step, ...]
+    irreversible: str
+    renamed: tuple[Rename, ...]
+    notes: tuple[str, ...]
+
+
+def propose(
+    bench: Workbench, declared: Declared, folder: File, ask: Ask, ask_value: AskValue
+) -> Proposal:
+    """Plan a migration from what the migrations make to what the models make.
+
+    The copy is changed and, unless there is no way back, left as it was.
+
+    Args:
+        bench: The databases.
+        declared: What the models say in ``info``.
+        folder: Where files may be written that are tried.
+        ask: Whether what looks like a rename is one.
+        ask_value: What rows get in a column that becomes NOT NULL.
+
+    Raises:
+        RefusedError: there is no operation for something.
+        SourceError: PostgreSQL refuses a step.
+
+    """
+    first = bench.to_models(bench.before.catalog)
+    pending, done = hinting.to_do(declared.renames, bench.before.catalog, bench.after.catalog)
+    notes = tuple(
+        f"The hint renamed_from {rename.old[-1]!r} of {rename.kind} {'.'.join(rename.new)} has done"
+        " its work, or names nothing: it can be removed."
+        for rename in done
+    )
+    if not first:
+        return Proposal((), (), (), "", (), notes)
+    trial = _Trial(bench, folder)
+    renamed = [*pending]
+    for rename in pending:
+        trial.rename(_as_it_is(rename, trial.catalog()))
+    differing = bench.to_models(trial.catalog())
+    for suspicion in renames.suspicions(
+        differing, trial.catalog(), bench.after.catalog, declared.new
+    ):
+        if ask(suspicion):
+            trial.rename(suspicion.rename)
+            renamed.append(suspicion.rename)
+    hints = declared.hints
+    while True:
+        try:
+            upgrade = trial.towards(bench.after, hints, back=False)
+        except MissingValueError as missing:
+            value = ask_value(missing)
+            hints = replace(hints, backfill={**hints.backfill, missing.column.name: value})
+        else:
+            break
+    downgrade: tuple[Step, ...] = ()
+    irreversible = ""
+    back = _Trial(bench, folder)
+    try:
+        for rename in reversed(renamed):
+            back.rename(_as_it_is(rename.back(), back.catalog()))
+        downgrade = back.towards(
+            bench.before, replace(hints, backfill={}, labels=_turned(hints)), back=True
+        )
+    except RefusedError as refusal:
+        irreversible = str(refusal)
+    return Proposal(tuple(first), upgrade, downgrade, irreversible, tuple(renamed), notes)
+
+
+def _turned(hints: Hints) -> dict[tuple[str, ...], dict[str, str]]:
+    del hints
+    return {}
+
+
+def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
+    """Name the old object as it is called after the renames before it."""
+    if rename.kind in {"table", "label", "enum"} or Key(rename.kind, rename.old) in catalog.items:
+        return rename
+    return replace(rename, old=(*rename.new[:-1], rename.old[-1]))
+
+
+class _Trial:
+    """Steps that were planned and run on the copy, one after the other."""
+
+    def __init__(self, bench: Workbench, folder: File) -> None:
+        self.bench = bench
+        self.folder = folder
+        self.steps: list[Step] = []
+        self._catalog: Snapshot | None = None
+
+    def catalog(self) -> Snapshot:
+        """Return the copy's catalog as it is."""
+        if self._catalog is None:
+            self._catalog = self.bench.catalog()
+        return self._catalog
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Run steps, and note them.
+
+        Raises:
+            RefusedError: PostgreSQL refuses one.
+
+        """
+        file = self.folder / "trial.py"
+        file.write_text(module(steps, (), "trial", None))
+        try:
+            self.bench.source.run(self.bench.copy, file, "upgrade")
+        except SourceError as error:
+            reason = str(error).partition(": ")[2]
+            raise RefusedError(f"PostgreSQL refuses a step that was planned: {reason}") from error
+        self.steps += steps
+        self._catalog = None
+
+    def rename(self, rename: Rename) -> None:
+        """Give something its new name."""
+        self.run(list(renames.steps(rename)))
+
+    def differing(self, side: Side, *, back: bool) -> list[Difference]:
+        """Tell what is still different; on the way back, also in print."""
+        if back:
+            return differences(side.catalog, self.catalog())
+        return self.bench.to_models(self.catalog())
+
+    def towards(self, side: Side, hints: Hints, *, back: bool) -> tuple[Step, ...]:
+        """Plan and run until the copy is like a side.
+
+        Raises:
+            RefusedError: something stays different, or has no operation.
+
+        """
+        for _ in range(ROUNDS):
+            differing = self.differing(side, back=back)
+            if not differing:
+                break
+            same = renames.same_but_for_name(differing, self.catalog(), side.catalog)
+            for rename in same:
+                self.rename(rename)
+            differing = self.differing(side, back=back) if same else differing
+            if not differing:
+                break
+            self.run(plan(differing, self._change(differing, side, hints, back=back)))
+        else:
+            differing = self.differing(side, back=back)
+            if differing:
+                raise RefusedError(
+                    "These differences remain whatever is tried: "
+                    + "; ".join(_said(difference) for difference in differing)
+                )
+        return tuple(self.steps)
+
+    def _change(
+        self, differing: Collection[Difference], side: Side, hints: Hints, *, back: bool
+    ) -> Change:
+        from project.schema.catalog.dependencies import dependencies
+
+        return Change(
+            before=self.catalog(),
+            after=side.catalog,
+            built_before=dependencies(self.bench.trying),
+            built_after=side.built,
+            sequences=self.bench.sequences(),
+            statements=side.statements,
+            hints=hints,
+            back=back,
+            volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
+        )
+
+
+def _new_defaults(
+    differing: Collection[Difference], after: Snapshot
+) -> Iterator[tuple[Key, str, str]]:
+    """Yield new columns that have a default, with their type and it."""
+    for difference in differing:
+        if difference.found is MISSING and difference.key.kind == "column":
+            attributes = after.items[difference.key].attributes
+            default = attributes.get("default")
+            if default is not None and default != "next number":
+                yield difference.key, str(attributes["type"]), str(default)
+
+
+def _said(difference: Difference) -> str:
+    if difference.attribute is None:
+        where = "the models" if difference.found is MISSING else "the migrations"
+        return f"{difference.key} is only in {where}"
+    return (
+        f"{difference.attribute} of {difference.key}: {shown(difference.expected)}"
+        f" and not {shown(difference.found)}"
+    )

@@ -1,0 +1,228 @@
+"""Renames: declared in a model, seen in what is the same but for its name, or asked for.
+
+A model declares one in ``info``: ``mapped_column(…, info={"renamed_from": "mail"})``, likewise on a
+table, a constraint and an index; on a column of an enum, ``info={"values_renamed_from": {"new":
+"old"}}``. ``info={"renamed_from": None}`` says that something is new though it looks renamed.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby
+
+from project.schema.autogenerate import rank
+from project.schema.autogenerate.change import Path
+from project.schema.autogenerate.step import Step, call, execute
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, string
+from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
+
+#: How many of their columns two tables share, from 0 to 1, if one may be the other renamed.
+ALIKE = 0.5
+
+
+@dataclass(frozen=True)
+class Rename:
+    """An object, or a label of an enum, and its names before and after."""
+
+    kind: str  # "table", "column", "constraint", "index", "enum", "label"
+    old: Path
+    new: Path
+
+    def back(self) -> "Rename":
+        """Return the way back; of a column, within the table as it is then called."""
+        return Rename(self.kind, self.new, self.old)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {_said(self.old)} to {_said(self.new)}"
+
+
+def _said(path: Path) -> str:
+    return ".".join(path[1:] if path[0] == "public" else path)
+
+
+def steps(rename: Rename) -> Iterator[Step]:
+    """Write a rename."""
+    old, new = rename.old, rename.new
+    if rename.kind == "table":
+        yield from _table(old, new)
+    elif rename.kind == "column":
+        *schema, table, column = old
+        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND attname = {string(column)}"
+        yield Step(
+            call(
+                "op.alter_column",
+                literal(table),
+                literal(column),
+                new_column_name=new[-1],
+                schema=in_schema(schema),
+            ),
+            rank.RENAME,
+            again=_once(
+                f"SELECT FROM pg_attribute WHERE {where} AND NOT attisdropped",
+                f"ALTER TABLE {dotted(old[:2])} RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}",
+            ),
+        )
+    elif rename.kind == "constraint":
+        sql = f"ALTER TABLE {dotted(old[:2])} RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
+        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname = {string(old[-1])}"
+        again = _once(f"SELECT FROM pg_constraint WHERE {where}", sql)
+        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+    elif rename.kind == "index":
+        sql = f"ALTER INDEX {{}}{dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
+        yield execute(sql.format(""), rank.RENAME, again=sql.format("IF EXISTS "))
+    elif rename.kind == "label":
+        sql = f"ALTER TYPE {dotted(old[:-1])} RENAME VALUE {string(old[-1])} TO {string(new[-1])}"
+        where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel = {string(old[-1])}"
+        again = _once(f"SELECT FROM pg_enum WHERE {where}", sql)
+        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+    else:
+        sql = f"ALTER TYPE {dotted(old)} RENAME TO {quoted(new[-1])}"
+        again = _once(f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL", sql)
+        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+
+
+def _table(old: Path, new: Path) -> Iterator[Step]:
+    if old[0] != new[0]:
+        sql = f"ALTER TABLE {{}}{dotted(old)} SET SCHEMA {quoted(new[0])}"
+        # A new schema is made before.
+        yield execute(sql.format(""), rank.RENAME, again=sql.format("IF EXISTS "))
+    if old[-1] != new[-1]:
+        schema = in_schema(new[:-1])
+        again = f"ALTER TABLE IF EXISTS {dotted((new[0], old[-1]))} RENAME TO {quoted(new[-1])}"
+        yield Step(
+            call("op.rename_table", literal(old[-1]), literal(new[-1]), schema=schema),
+            rank.RENAME,
+            again=execute(again, 0).code,
+        )
+
+
+def _once(condition: str, statement: str) -> str:
+    """Rename what still has its old name; the statement knows no IF EXISTS."""
+    return execute(f"DO $$ BEGIN IF EXISTS ({condition}) THEN {statement}; END IF; END $$", 0).code
+
+
+def same_but_for_name(
+    differences: Collection[Difference], old: Snapshot, new: Snapshot
+) -> list[Rename]:
+    """Find constraints, indexes and enums that are what they were, under another name."""
+    found = []
+    gone = [old.items[d.key] for d in differences if d.expected is MISSING]
+    made = [new.items[d.key] for d in differences if d.found is MISSING]
+    for item in sorted(made, key=lambda item: item.key):
+        if item.key.kind not in {"constraint", "index", "enum"}:
+            continue
+        for other in sorted(gone, key=lambda other: other.key):
+            if _is_same(item, other):
+                gone.remove(other)
+                found.append(Rename(item.key.kind, other.key.name, item.key.name))
+                break
+    return found
+
+
+def _is_same(item: Item, other: Item) -> bool:
+    return (
+        item.key.kind == other.key.kind
+        and item.key.name[:-1] == other.key.name[:-1]
+        and item.attributes == other.attributes
+    )
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A drop and an add that look like one rename."""
+
+    rename: Rename
+
+    @property
+    def question(self) -> str:
+        """Ask a person."""
+        return (
+            f"Is {self.rename.kind} {_said(self.rename.new)} the former {_said(self.rename.old)}?"
+        )
+
+    @property
+    def hint(self) -> str:
+        """Say what to write into the model."""
+        old = self.rename.old
+        was = old[-1] if self.rename.old[:-1] == self.rename.new[:-1] else ".".join(old)
+        return (
+            f"{self.rename.kind} {_said(self.rename.new)} looks like the former {_said(old)}:"
+            f' give it info={{"renamed_from": {literal(was)}}} if it is,'
+            ' info={"renamed_from": None} if it is new'
+        )
+
+
+def suspicions(
+    differences: Iterable[Difference],
+    old: Snapshot,
+    new: Snapshot,
+    declared_new: Collection[Key],
+) -> list[Suspicion]:
+    """Find what may be renamed: tables that share columns, columns of one table and one type."""
+    listed = list(differences)
+    gone = [d.key for d in listed if d.expected is MISSING]
+    made = [d.key for d in listed if d.found is MISSING and d.key not in declared_new]
+    found = [
+        Suspicion(Rename("table", was.name, becomes.name))
+        for was, becomes in _paired(
+            [key for key in gone if key.kind == "table"],
+            [key for key in made if key.kind == "table"],
+            lambda was, becomes: _shared(was, becomes, old, new),
+        )
+    ]
+    whole = {key.name for key in (*gone, *made) if key.kind == "table"}
+    parts = [key for key in gone if key.kind == "column" and key.name[:2] not in whole]
+    others = [key for key in made if key.kind == "column" and key.name[:2] not in whole]
+    for table, group in groupby(sorted(parts), key=lambda key: key.name[:2]):
+        mine = [key for key in others if key.name[:2] == table]
+        found += [
+            Suspicion(Rename("column", was.name, becomes.name))
+            for was, becomes in _paired(
+                list(group), mine, lambda was, becomes: _likeness(was, becomes, old, new)
+            )
+        ]
+    return found
+
+
+def _paired(
+    gone: Collection[Key], made: Collection[Key], likeness: object
+) -> Iterator[tuple[Key, Key]]:
+    """Pair what is most alike first; each stands in one pair at most."""
+    assert callable(likeness)  # noqa: S101
+    rated = sorted(
+        ((likeness(was, becomes), was, becomes) for was in gone for becomes in made),
+        key=lambda rating: (-rating[0], rating[1:]),
+    )
+    taken: set[Key] = set()
+    for rating, was, becomes in rated:
+        if rating and not {was, becomes} & taken:
+            taken |= {was, becomes}
+            yield was, becomes
+
+
+def _columns(table: Key, snapshot: Snapshot) -> Counter[tuple[str, object]]:
+    return Counter(
+        (key.name[-1], item.attributes["type"])
+        for key, item in snapshot.items.items()
+        if key.kind == "column" and key.name[:2] == table.name
+    )
+
+
+def _shared(was: Key, becomes: Key, old: Snapshot, new: Snapshot) -> float:
+    here, there = _columns(was, old), _columns(becomes, new)
+    most = max(here.total(), there.total())
+    share = (here & there).total() / most if most else 0.0
+    return share + _names(was, becomes) / 100 if share > ALIKE else 0.0
+
+
+def _likeness(was: Key, becomes: Key, old: Snapshot, new: Snapshot) -> float:
+    one, other = old.items[was].attributes, new.items[becomes].attributes
+    same = one["type"] == other["type"] and bool(one.get("generated")) == bool(
+        other.get("generated")
+    )
+    return 0.01 + _names(was, becomes) if same else 0.0
+
+
+def _names(was: Key, becomes: Key) -> float:
+    return SequenceMatcher(None, was.name[-1], becomes.name[-1]).ratio()

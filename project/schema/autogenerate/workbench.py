@@ -1,0 +1,125 @@
+"""Two databases side by side: what the migrations make, and what the models make."""
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import sqlalchemy as sa
+
+from project.schema import scratch
+from project.schema.autogenerate.change import Path
+from project.schema.catalog import read
+from project.schema.catalog.dependencies import (
+    Dependencies,
+    dependencies,
+    sequences,
+    statements,
+)
+from project.schema.configuration import Ignore, Project
+from project.schema.drift import Connection, connected, install_extensions, version_table
+from project.schema.equivalence import without_equivalents
+from project.schema.snapshot import Difference, Key, Snapshot, differences
+from project.schema.source import Source
+
+
+@dataclass(frozen=True)
+class Side:
+    """A database as it is to be: its catalog, what is built on what, and how functions are made."""
+
+    catalog: Snapshot
+    built: Dependencies
+    statements: "dict[Key, str]"
+
+    @classmethod
+    def of(cls, connection: Connection, leave_out: Collection[Path]) -> "Side":
+        """Read a side."""
+        return cls(
+            read(connection, leave_out),  # type: ignore[arg-type]
+            dependencies(connection),
+            dict(statements(connection)),
+        )
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a migration is planned and proved with.
+
+    Attributes:
+        history: A database that the migrations made; env.py is led there.
+        copy: Another one like it, to try things on.
+        before: What the migrations make.
+        after: What the models make.
+
+    """
+
+    history: sa.URL
+    copy: sa.URL
+    source: Source
+    trying: Connection  # to the copy
+    models: Connection  # to a database that the models made
+    before: Side
+    after: Side
+    ignore: tuple[Ignore, ...]
+    leave_out: Collection[Path]
+
+    def catalog(self) -> Snapshot:
+        """Read the copy's catalog."""
+        return read(self.trying, self.leave_out)  # type: ignore[arg-type]
+
+    def to_models(self, found: Snapshot) -> list[Difference]:
+        """Tell how a catalog differs from what the models make; what is ignored does not count."""
+        expected = self.after.catalog
+        listed = without_equivalents(differences(expected, found), self.models)
+        return [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+
+    def sequences(self) -> "dict[Key, Path]":
+        """Tell which sequence belongs to which column of the copy."""
+        return dict(sequences(self.trying))
+
+
+def _matches(difference: Difference, rule: Ignore) -> bool:
+    return fnmatchcase(str(difference.key), rule.pattern)
+
+
+@contextmanager
+def opened(project: Project, url: str | None) -> Iterator[Workbench]:
+    """Make both databases, and a copy of the first.
+
+    Args:
+        project: Whose models and migrations.
+        url: The scratch server; None for an embedded one.
+
+    Raises:
+        SourceError: the project cannot be imported, or one of its migrations fails.
+        ScratchError: the server gives no scratch databases.
+
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(scratch.server(url))
+        history = stack.enter_context(scratch.database(server))
+        models = stack.enter_context(scratch.database(server))
+        # Both processes import while the other one works.
+        source = stack.enter_context(project.open(history))
+        declared = stack.enter_context(project.open(models))
+        with ThreadPoolExecutor(1) as beside:
+            facts = beside.submit(declared.metadata)
+            source.upgrade(history, "heads")
+            leave_out = version_table(facts.result())
+        copy = stack.enter_context(scratch.database(server, template=str(history.database)))
+        expected = stack.enter_context(connected(models))
+        trying = stack.enter_context(connected(copy))
+        install_extensions(expected, trying)
+        declared.create_all(models)
+        yield Workbench(
+            history,
+            copy,
+            source,
+            trying,
+            expected,
+            Side.of(trying, leave_out),
+            Side.of(expected, leave_out),
+            project.ignore,
+            leave_out,
+        )
