@@ -251,7 +251,8 @@ def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
         if asked in ("upgrade", "downgrade", "stamp"):
             value = getattr(worker, asked)(request["to"])
         elif asked in ("candidate upgrade", "candidate downgrade"):
-            value = worker.candidate(request["to"], asked.removeprefix("candidate "))
+            worker.candidate(request["to"], asked.removeprefix("candidate "))
+            value = None
         else:
             assert asked in ("history", "metadata", "create_all")  # noqa: S101
             value = getattr(worker, asked)()

@@ -96,7 +96,8 @@ def to_do(
     """
     listed = list(renames)
     tables = {rename.new: rename.old for rename in listed if rename.kind == "table"}
-    pending, done = [], []
+    pending: list[Rename] = []
+    done: list[Rename] = []
     for rename in listed:
         path = rename.old
         if rename.kind == "label":

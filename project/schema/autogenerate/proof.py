@@ -1,6 +1,6 @@
 """A migration is proved before it is saved: up, down and up again, with rows in the tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -155,6 +155,6 @@ def _said(loss: rows.Loss) -> str:
     return f"{name}, as in {loss.example}" if loss.example else name
 
 
-def declared(losses: Iterator[str]) -> str:
+def declared(losses: Iterable[str]) -> str:
     """Write losses as the comments that ``roundtrip`` looks for."""
     return "".join(f"# loses: {' '.join(loss.split())}\n" for loss in losses)

@@ -14,6 +14,7 @@ from project.schema.autogenerate.script import module
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.volatility import volatile
 from project.schema.autogenerate.workbench import Side, Workbench
+from project.schema.catalog.dependencies import dependencies
 from project.schema.remedy import shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import SourceError
@@ -195,8 +196,6 @@ class _Trial:
     def _change(
         self, differing: Collection[Difference], side: Side, hints: Hints, *, back: bool
     ) -> Change:
-        from project.schema.catalog.dependencies import dependencies
-
         return Change(
             before=self.catalog(),
             after=side.catalog,

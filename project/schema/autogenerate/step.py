@@ -39,7 +39,7 @@ def execute(sql: str, rank: int, *, alone: bool = False, why: str = "", again: s
     )
 
 
-def call(name: str, *arguments: str, **named: object) -> str:
+def call(function: str, /, *arguments: str, **named: object) -> str:
     """Write a call: positional arguments as they are, named ones as literals, None left out.
 
     A named argument that is already Python (``sa.text(…)``) is given as :class:`Code`.
