@@ -59,14 +59,14 @@ def test_a_migration_imports_sqlalchemy_and_alembic_only(path: Path) -> None:
     assert imported <= {"sqlalchemy", "alembic", "collections"}
 
 
-def test_only_settings_and_the_command_of_schema_read_the_environment() -> None:
+def test_only_settings_and_the_scratch_server_read_the_environment() -> None:
     readers = {
         path.relative_to(ROOT).as_posix()
         for path in (*MODULES, ROOT / "alembic" / "env.py")
         # To set a variable for a foreign program is not to read one.
         if re.search(r"\benviron\b(?!\[[\w.]+\] = )|\bgetenv\b", path.read_text())
     }
-    assert readers == {"project/settings.py", "project/schema/__main__.py"}
+    assert readers == {"project/settings.py", "project/schema/scratch.py"}
 
 
 def test_the_folder_of_migrations_is_no_package() -> None:

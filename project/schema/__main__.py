@@ -4,7 +4,6 @@ Exit codes: 0 agree, 1 findings, 2 could not ask.
 """
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -105,7 +104,7 @@ def ask(options: argparse.Namespace) -> Report:
     """Answer what the command line asks."""
     # kill is a way to stop, too: what was made is dropped, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with scratch.server(os.environ.get("SCRATCH_DATABASE_URL") or None) as server:
+    with scratch.server(scratch.from_environment()) as server:
         if options.verb == "roundtrip":
             return ask_roundtrip(options, server)
         return ask_check(options, server)

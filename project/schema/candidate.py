@@ -19,7 +19,7 @@ serial = itertools.count()
 
 
 def run(path: Path, function: Literal["upgrade", "downgrade"], steering: Steering) -> None:
-    """Run one function of a migration on the scratch database, in a transaction that it may leave."""
+    """Run one function of a migration on the scratch database, in a transaction it may leave."""
 
     def call(connection: sa.Connection) -> None:
         context = MigrationContext.configure(connection)

@@ -42,6 +42,11 @@ class ScratchError(Exception):
     """No database can be made; the message says where and why in one sentence, with no password."""
 
 
+def from_environment() -> str | None:
+    """Return the URL of the scratch server, if the environment names one."""
+    return os.environ.get("SCRATCH_DATABASE_URL") or None
+
+
 @contextmanager
 def server(url: str | None) -> Iterator[sa.URL]:
     """Yield the server to make databases on, without those that were left behind long ago.

@@ -28,46 +28,49 @@ def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared
         safe: Whether tables are changed under traffic at all.
 
     """
-    backfill: dict[Path, str] = {}
-    using: dict[Path, str] = {}
-    labels: dict[Path, Mapping[str, str]] = {}
-    plain: set[Path] = set() if safe else {("*",)}
+    tables = [table for metadata in metadatas for table in metadata.tables.values()]
+    columns = [
+        ((*_path(table), column.name), column) for table in tables for column in table.columns
+    ]
     renames: list[Rename] = []
     new: set[Key] = set()
-    for table in (table for metadata in metadatas for table in metadata.tables.values()):
-        path = (table.schema or "public", table.name)
-        if table.info.get("tiny"):
-            plain.add(path)
-        for kind, name, info in _named(table, path):
-            if "renamed_from" not in info:
-                continue
-            old = info["renamed_from"]
-            if old is None:
-                new.add(Key(kind, name))
-            else:
-                given = tuple(str(old).split(".")) if kind == "table" else (str(old),)
-                renames.append(Rename(kind, (*name[: len(name) - len(given)], *given), name))
-        for column in table.columns:
-            name = (*path, column.name)
-            if "backfill" in column.info:
-                backfill[name] = str(column.info["backfill"])
-            if "using" in column.info:
-                using[name] = str(column.info["using"])
-            if "values_replaced" in column.info:
-                labels[name] = dict(column.info["values_replaced"])
-            for label, old in column.info.get("values_renamed_from", {}).items():
-                renames.append(Rename("label", (*_enum(column), old), (*_enum(column), label)))
+    for kind, name, info in (named for table in tables for named in _named(table)):
+        old = info.get("renamed_from")
+        if old is not None:
+            given = tuple(str(old).split(".")) if kind == "table" else (str(old),)
+            renames.append(Rename(kind, (*name[: len(name) - len(given)], *given), name))
+        elif "renamed_from" in info:
+            new.add(Key(kind, name))
+    for _, column in columns:
+        for label, old in column.info.get("values_renamed_from", {}).items():
+            renames.append(Rename("label", (*_enum(column), old), (*_enum(column), label)))
     order = ("table", "column", "constraint", "index", "label")
     renames.sort(key=lambda rename: (order.index(rename.kind), rename.new))
-    return Declared(Hints(backfill, using, labels, plain), tuple(dict.fromkeys(renames)), new)
+    tiny = {_path(table) for table in tables if table.info.get("tiny")}
+    hints = Hints(
+        {name: str(c.info["backfill"]) for name, c in columns if "backfill" in c.info},
+        {name: str(c.info["using"]) for name, c in columns if "using" in c.info},
+        {
+            name: dict(c.info["values_replaced"])
+            for name, c in columns
+            if "values_replaced" in c.info
+        },
+        tiny if safe else {("*",)},
+    )
+    return Declared(hints, tuple(dict.fromkeys(renames)), new)
 
 
-def _named(table: sa.Table, path: Path) -> Iterator[tuple[str, Path, Mapping[str, object]]]:
+def _path(table: sa.Table) -> Path:
+    return table.schema or "public", table.name
+
+
+def _named(table: sa.Table) -> Iterator[tuple[str, Path, Mapping[str, object]]]:
     """Yield what can carry a hint: kind, name and ``info``."""
+    path = _path(table)
     yield "table", path, table.info
     for column in table.columns:
         yield "column", (*path, column.name), column.info
-    preparer = postgresql.dialect().identifier_preparer
+    preparer = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
     for constraint in table.constraints:
         if constraint.info:
             # The name that the naming convention gives.
@@ -84,6 +87,20 @@ def _enum(column: sa.Column[object]) -> Path:
     while isinstance(type_, sa.types.TypeDecorator):
         type_ = type_.impl
     return getattr(type_, "schema", None) or "public", str(getattr(type_, "name", ""))
+
+
+def removable(rename: Rename) -> str:
+    """Say that a hint is not needed any more."""
+    name = ".".join(rename.new[1:] if rename.new[0] == "public" else rename.new)
+    return (
+        f"The hint renamed_from {rename.old[-1]!r} of {rename.kind} {name} has done its work, or"
+        " names nothing: it can be removed."
+    )
+
+
+def notes(declared: Declared, catalog: Snapshot) -> list[str]:
+    """Say which hints can be removed, where models and migrations agree."""
+    return [removable(rename) for rename in to_do(declared.renames, catalog, catalog)[1]]
 
 
 def to_do(

@@ -27,9 +27,9 @@ def message(differences: Collection[Difference], renamed: Sequence[Rename]) -> s
                 sentences.append(f"{verb} {key.name[-1]} {word} {key.name[1]}")
     changed = {d.key for d in differences if d.attribute is not None}
     sentences += [f"change {_full(key)}" for key in sorted(changed)]
-    columns = [sentence for sentence in dict.fromkeys(sentences)]
-    rest = len(columns) - NAMED
-    told = columns[:NAMED]
+    sentences = list(dict.fromkeys(sentences))
+    rest = len(sentences) - NAMED
+    told = sentences[:NAMED]
     if rest > 0:
         told.append(f"{rest} more {'change' if rest == 1 else 'changes'}")
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)

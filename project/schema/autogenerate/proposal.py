@@ -10,7 +10,7 @@ from project.schema.autogenerate.change import Change, Hints, MissingValueError,
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.plan import plan
 from project.schema.autogenerate.renames import Rename, Suspicion
-from project.schema.autogenerate.script import module
+from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.volatility import volatile
 from project.schema.autogenerate.workbench import Side, Workbench
@@ -19,8 +19,8 @@ from project.schema.remedy import shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import SourceError
 
-#: Rounds of planning and trying. The second mends what the first could not foresee: what a change of
-#: type leaves in a default, the name of a sequence. More would be a plan that runs in a circle.
+#: Rounds of planning and trying. The second mends what the first could not foresee: what a change
+#: of type leaves in a default, the name of a sequence. More would be a plan that runs in a circle.
 ROUNDS = 4
 
 #: Asks a person, or raises if there is none: for an answer to a question.
@@ -71,13 +71,7 @@ def propose(
     """
     first = bench.to_models(bench.before.catalog)
     pending, done = hinting.to_do(declared.renames, bench.before.catalog, bench.after.catalog)
-    notes = tuple(
-        f"The hint renamed_from {rename.old[-1]!r} of {rename.kind} {'.'.join(rename.new)} has done"
-        " its work, or names nothing: it can be removed."
-        for rename in done
-    )
-    if not first:
-        return Proposal((), (), (), "", (), notes)
+    notes = tuple(map(hinting.removable, done))
     trial = _Trial(bench, folder)
     renamed = [*pending]
     for rename in pending:
@@ -147,7 +141,7 @@ class _Trial:
 
         """
         file = self.folder / "trial.py"
-        file.write_text(module(steps, (), "trial", None))
+        file.write_text(module(body(steps)))
         try:
             self.bench.source.run(self.bench.copy, file, "upgrade")
         except SourceError as error:

@@ -48,6 +48,7 @@ def steps(rename: Rename) -> Iterator[Step]:
         yield from _table(old, new)
     elif rename.kind == "column":
         *schema, table, column = old
+        becomes = f"RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}"
         where = f"attrelid = {string(dotted(old[:2]))}::regclass AND attname = {string(column)}"
         yield Step(
             call(
@@ -60,11 +61,12 @@ def steps(rename: Rename) -> Iterator[Step]:
             rank.RENAME,
             again=_once(
                 f"SELECT FROM pg_attribute WHERE {where} AND NOT attisdropped",
-                f"ALTER TABLE {dotted(old[:2])} RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}",
+                f"ALTER TABLE {dotted(old[:2])} {becomes}",
             ),
         )
     elif rename.kind == "constraint":
-        sql = f"ALTER TABLE {dotted(old[:2])} RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
+        becomes = f"RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
+        sql = f"ALTER TABLE {dotted(old[:2])} {becomes}"
         where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname = {string(old[-1])}"
         again = _once(f"SELECT FROM pg_constraint WHERE {where}", sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)

@@ -28,13 +28,10 @@ def _groups(steps: list[Step], last: int) -> Iterator[str]:
 
 
 #: A migration that nothing but the proof reads.
-MODULE = """
+MODULE = """\
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-
-revision = {revision!r}
-down_revision = {down!r}
 
 
 def upgrade() -> None:
@@ -46,12 +43,8 @@ def downgrade() -> None:
 """
 
 
-def module(upgrade: Iterable[Step], downgrade: Iterable[Step], revision: str, down: object) -> str:
-    """Write a whole migration."""
-    bodies = [body(steps) or "pass" for steps in (upgrade, downgrade)]
+def module(upgrade: str, downgrade: str = "") -> str:
+    """Write a migration with these bodies, without its place in a history."""
     return MODULE.format(
-        revision=revision,
-        down=down,
-        upgrade=indent(bodies[0], "    "),
-        downgrade=indent(bodies[1], "    "),
+        upgrade=indent(upgrade or "pass", "    "), downgrade=indent(downgrade or "pass", "    ")
     )

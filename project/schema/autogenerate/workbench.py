@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
 
 from project.schema import scratch
 from project.schema.autogenerate.change import Path
+from project.schema.autogenerate.filters import Filters
 from project.schema.catalog import read
 from project.schema.catalog.dependencies import (
     Dependencies,
@@ -51,6 +52,7 @@ class Workbench:
         copy: Another one like it, to try things on.
         before: What the migrations make.
         after: What the models make.
+        filters: What env.py does not want to hear of, once it has said so.
 
     """
 
@@ -63,6 +65,7 @@ class Workbench:
     after: Side
     ignore: tuple[Ignore, ...]
     leave_out: Collection[Path]
+    filters: Filters = field(default_factory=Filters)
 
     def catalog(self) -> Snapshot:
         """Read the copy's catalog."""
@@ -72,7 +75,12 @@ class Workbench:
         """Tell how a catalog differs from what the models make; what is ignored does not count."""
         expected = self.after.catalog
         listed = without_equivalents(differences(expected, found), self.models)
-        return [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+        return [
+            difference
+            for difference in listed
+            if not any(_matches(difference, rule) for rule in self.ignore)
+            and not self.filters.hide(difference)
+        ]
 
     def sequences(self) -> "dict[Key, Path]":
         """Tell which sequence belongs to which column of the copy."""

@@ -1,0 +1,65 @@
+"""A migration that was planned, tried and proved, as the text of its two functions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from project.schema.autogenerate import message, proof, questions
+from project.schema.autogenerate.hints import Declared
+from project.schema.autogenerate.proposal import propose
+from project.schema.autogenerate.script import body, module
+from project.schema.autogenerate.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What Alembic writes into a file.
+
+    Attributes:
+        message: What it does, for a revision that was given no message.
+
+    """
+
+    upgrade: str
+    downgrade: str
+    message: str
+
+
+def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
+    """Plan a migration from what the migrations make to what the models make, and prove it.
+
+    Args:
+        bench: The databases.
+        declared: What the models say in ``info``.
+        folder: Where files may be written; `migration.py` is what was proved, or was not.
+
+    Raises:
+        RefusedError: there is no operation for something, or an answer is missing.
+        UnprovedError: it does not do what it should.
+        SourceError: the worker ended.
+
+    """
+    proposal = propose(bench, declared, folder, questions.is_rename, questions.value)
+    for note in proposal.notes:
+        questions.tell(note)
+    upgrade, downgrade = body(proposal.upgrade), body(proposal.downgrade)
+    if proposal.irreversible:
+        downgrade = f"raise NotImplementedError({proposal.irreversible!r})"
+        questions.tell(f"There is no way back: {proposal.irreversible}")
+    file = folder / "migration.py"
+    file.write_text(module(upgrade, downgrade))
+    seen = proof.prove(
+        bench,
+        file,
+        reversible=not proposal.irreversible,
+        told=bool(declared.hints.using or declared.hints.labels),
+    )
+    losses = [loss for loss in seen.losses if f"# loses: {loss.partition(',')[0]}," not in upgrade]
+    if losses:
+        questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")
+    if seen.condition:
+        questions.tell(f"It fails where rows refuse, as generated ones did: {seen.condition}")
+    return Migration(
+        proof.declared(losses) + upgrade,
+        downgrade,
+        message.message(proposal.differences, proposal.renamed),
+    )
