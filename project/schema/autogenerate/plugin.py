@@ -74,6 +74,7 @@ class Session:
     bench: Workbench
     engine: sa.Engine
     folder: Path
+    typed: bool  # whether somebody typed the command, or a program called it
     declared: Declared | None = None
     script: ops.MigrationScript | None = None
     migration: Migration | None = None
@@ -103,7 +104,7 @@ def install(*, before: str = "migrations") -> None:
     try:
         _session = _opened()
     except TOLD as error:
-        _give_up(error)
+        _give_up(error, typed=context.config.cmd_opts is not None)
     comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)(_compare)
     if before == "migrations":
         Steering(_session.bench.history).install()
@@ -133,7 +134,8 @@ def _opened() -> Session:
     folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
     bench = closing.enter_context(workbench.opened(project, scratch.from_environment()))
     url = bench.history.set(drivername="postgresql+psycopg")
-    return Session(project, bench, sa.create_engine(url, poolclass=sa.NullPool), folder)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    return Session(project, bench, engine, folder, context.config.cmd_opts is not None)
 
 
 def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatchResult:
@@ -195,17 +197,17 @@ def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
             kept = session.project.ini.with_name("refused_migration.py")
             kept.write_bytes((session.folder / "migration.py").read_bytes())
             questions.tell(f"What was planned is kept in {kept}; it is no migration.")
-            _give_up(error)
+            _give_up(error, typed=session.typed)
         except TOLD as error:
-            _give_up(error)
+            _give_up(error, typed=session.typed)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
     return session.migration.downgrade if operation.back else session.migration.upgrade
 
 
-def _give_up(error: Exception) -> NoReturn:
-    """End the command: from the command line with exit code 1, as findings do."""
-    if getattr(context.config, "cmd_opts", None) is None:
+def _give_up(error: Exception, *, typed: bool) -> NoReturn:
+    """End the command; one that was typed with exit code 1, as findings do."""
+    if not typed:
         raise CommandError(str(error)) from error
     questions.tell(str(error))
     sys.exit(1)
