@@ -53,12 +53,17 @@ class Walk:
 
     def upgrade(self, revision: Revision) -> None:
         """Upgrade by a revision."""
-        self.source.upgrade(self.database, revision.revision)
+        self.source.step_up(self.database, revision.revision)
         self.last = None
 
-    def downgrade(self, to: str) -> None:
-        """Downgrade to a revision."""
-        self.source.downgrade(self.database, to)
+    def downgrade(self, revision: Revision) -> None:
+        """Take back a revision, the last one that was upgraded to."""
+        self.source.step_down(self.database, revision.revision)
+        self.last = None
+
+    def downgrade_to_base(self) -> None:
+        """Take back everything, as one command."""
+        self.source.downgrade(self.database, "base")
         self.last = None
 
     def catalog(self) -> Snapshot:
@@ -143,7 +148,7 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
         )
         return
     try:
-        walk.downgrade(_before(revision))
+        walk.downgrade(revision)
     except SourceError as error:
         _still_there(walk.connection)
         yield _failed(revision, "downgrade", error)
@@ -164,11 +169,6 @@ def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
         walk.connection, seed=walk.seed, rows=walk.rows_per_table, leave_out=walk.leave_out
     )
     return filling.refused
-
-
-def _before(revision: Revision) -> str:
-    """Name what a downgrade of this revision alone goes to, whatever other branches there are."""
-    return f"{revision.revision}@{(*revision.down_revisions, 'base')[0]}"
 
 
 def _not_the_same(
@@ -207,7 +207,7 @@ def _lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> It
 
 def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
     try:
-        walk.downgrade("base")
+        walk.downgrade_to_base()
     except SourceError as error:
         _still_there(walk.connection)
         message = f"The history does not go down to base in one go: {error}"

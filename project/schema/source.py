@@ -44,6 +44,8 @@ WANTS = {
     "metadata": "read the models",
     "upgrade": "upgrade to {to}",
     "downgrade": "downgrade to {to}",
+    "step up": "upgrade to {to}",
+    "step down": "downgrade {to}",
     "stamp": "stamp as {to}",
     "create_all": "create the models' tables",
 }
@@ -201,6 +203,27 @@ class Source:
 
         """
         self._ask("downgrade", url, to)
+
+    def step_up(self, url: sa.URL, revision: str) -> None:
+        """Upgrade a database by one revision, all of whose parents it has.
+
+        Several steps in a row share a run of env.py where that makes no difference to them, and so
+        a connection: before anything else is asked for, the database may be in use.
+
+        Raises:
+            SourceError: the migration or env.py failed; the database is where it was.
+
+        """
+        self._ask("step up", url, revision)
+
+    def step_down(self, url: sa.URL, revision: str) -> None:
+        """Take back one revision on which nothing builds in a database.
+
+        Raises:
+            SourceError: the migration or env.py failed; the database is where it was.
+
+        """
+        self._ask("step down", url, revision)
 
     def stamp(self, url: sa.URL, to: str) -> None:
         """Note that a database stands at a revision.

@@ -28,8 +28,10 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from project.schema import loading
+from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions
 from project.schema.steering import RefusedError, Steering
+from project.schema.stepping import Steps
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Worker:
     arguments: Sequence[str]
     steering: Steering
     definitions: Definitions
+    steps: Steps
     url_in_configuration: bool = False
 
     def configuration(self, *words: str) -> Config:
@@ -121,6 +124,10 @@ class Worker:
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
         self.run(["downgrade", to], lambda configuration: command.downgrade(configuration, to))
+
+    def step(self, to: str, command: str) -> None:
+        """Take the scratch database one revision up or down, and on as the requests say."""
+        self.run([command, to], self.steps.run)
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -254,21 +261,32 @@ def _failure(error: BaseException) -> dict[str, Any]:
     }
 
 
-def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
+def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversation) -> None:
     """Do what a request asks; whatever the foreign code raises is an answer, too."""
-    asked = request["do"]
     worker.steering.scratch = sa.make_url(request["scratch"])
+    said: dict[str, Any]
     try:
-        if asked in ("upgrade", "downgrade", "stamp"):
-            value = getattr(worker, asked)(request["to"])
-        else:
-            assert asked in ("history", "metadata", "create_all")  # noqa: S101
-            value = getattr(worker, asked)()
+        said = {"value": value_of(worker, request)}
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        return {"error": _failure(error)}
+        said = {"error": _failure(error)}
     finally:
         worker.steering.let_go()
-    return {"value": value}
+    if "error" in said or conversation.open is request:
+        conversation.answer(**said)
+
+
+def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return what a request asks for."""
+    match request["do"]:
+        case "step up":
+            return worker.step(request["to"], "upgrade")
+        case "step down":
+            return worker.step(request["to"], "downgrade")
+        case "upgrade" | "downgrade" | "stamp" as verb:
+            return getattr(worker, verb)(request["to"])
+        case "history" | "metadata" | "create_all" as verb:
+            return getattr(worker, verb)()
+    raise AssertionError(request["do"])
 
 
 @functools.cache
@@ -289,6 +307,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     first = json.loads(requests.readline())
+    conversation = Conversation(requests, answers)
     worker = Worker(
         ini=Path(first["ini"]),
         section=first["section"],
@@ -296,14 +315,15 @@ def main() -> None:
         arguments=first["arguments"],
         steering=Steering(sa.make_url(first["scratch"])),
         definitions=Definitions(),
+        steps=Steps(conversation),
     )
     worker.steering.install()
     worker.definitions.install()
     loading.install()
     # As `python -m alembic` would; last, so that what is installed is found first.
     sys.path.append(str(Path.cwd()))
-    for line in requests:
-        print(json.dumps(answer(worker, json.loads(line))), file=answers, flush=True)
+    while (request := conversation.request()) is not None:
+        answer(worker, request, conversation)
 
 
 if __name__ == "__main__":
