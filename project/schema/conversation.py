@@ -21,8 +21,12 @@ class Conversation:
             self.open = json.loads(line) if line else None
         return self.open
 
+    def tell(self, **said: Any) -> None:  # noqa: ANN401
+        """Say something of the open request before it is answered."""
+        print(json.dumps(said), file=self.answers, flush=True)
+
     def answer(self, **said: Any) -> None:  # noqa: ANN401
         """Answer the open request; if there is none, nobody listens any more."""
         if self.open is not None:
             self.open = None
-            print(json.dumps(said), file=self.answers, flush=True)
+            self.tell(**said)

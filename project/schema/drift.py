@@ -21,6 +21,7 @@ from project.schema.catalog import read
 from project.schema.configuration import Ignore, Project, models_only
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding, Report
+from project.schema.progress import Progress, silent
 from project.schema.remedy import remedy, shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import History, MetadataFacts, Revision, Source
@@ -32,7 +33,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def models_against_migrations(
-    project: Project, server: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare what the models make with what the migrations make.
 
@@ -51,7 +56,7 @@ def models_against_migrations(
         connected(history) as found,
     ):
         graph = migrations.history
-        migrations.upgrade(history, "heads")
+        migrations.upgrade(history, "heads", progress)
         _install_extensions(expected, found)
         declared.create_all(models)
         facts = declared.metadata()
@@ -79,7 +84,12 @@ def models_against_migrations(
 
 
 def database_against_migrations(
-    project: Project, server: sa.URL, database: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    database: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare a live database with what the migrations make at the revision it is stamped with.
 
@@ -101,7 +111,7 @@ def database_against_migrations(
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
         for revision in sorted(stamped):
-            source.upgrade(history, revision)
+            source.upgrade(history, revision, progress)
         with connected(history) as expecting:
             expected = read(expecting, leave_out, privileges=privileges)
             differing = without_equivalents(differences(expected, found), expecting)

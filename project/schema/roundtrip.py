@@ -10,7 +10,7 @@ A loss of rows that is meant is declared in the revision's file, with its reason
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.drift import Connection, connected, version_table
 from project.schema.finding import Finding, Report
+from project.schema.progress import Progress, silent
 from project.schema.remedy import shown
+from project.schema.selection import Selection
 from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
@@ -32,11 +34,7 @@ LOSES = re.compile(r"^# loses: *(.*)$", re.MULTILINE)
 #: Seed of the generated rows; the same seed makes the same rows.
 SEED = 1
 
-Progress = Callable[[int, int, str], None]
-
-
-def _silent(_done: int, _all: int, _what: str) -> None:
-    """Show nothing."""
+ALL = Selection()
 
 
 @dataclass
@@ -77,24 +75,25 @@ def roundtrip(  # noqa: PLR0913
     project: Project,
     server: sa.URL,
     *,
-    only: Collection[str] | None = None,
+    only: Selection = ALL,
     seed: int = SEED,
     rows_per_table: int = 8,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Report:
     """Walk the history.
 
     Args:
         project: Whose history.
         server: Where the scratch database is made.
-        only: The revisions to prove; the others are only gone through. None proves all.
+        only: The revisions to prove. The others are only gone through, as far as the last of these.
         seed: Of the generated rows.
         rows_per_table: How many rows each table holds at least; with 0 only schemas are proved.
         progress: Told before each revision how many are done, of how many, and which comes.
 
     Raises:
-        SourceError: the project cannot be imported.
-        ScratchError: the server gives no scratch database.
+        SourceError: the project cannot be imported, or has no such revision.
+        UsageError: no revision is meant, or git does not know the commit.
+        ScratchError: the server gives no scratch database, or is gone in the middle.
 
     """
     findings: list[Finding] = []
@@ -107,11 +106,13 @@ def roundtrip(  # noqa: PLR0913
         leave_out = version_table(source.metadata())
         walk = Walk(database, source, connection, leave_out, seed, rows_per_table)
         empty = walk.catalog()
+        chosen = only.of(source)
+        way = _as_far_as(chosen, source.revisions)
         complete = True
-        for number, revision in enumerate(source.revisions):
-            progress(number, len(source.revisions), revision.revision)
+        for number, revision in enumerate(way):
+            progress(number, len(way), revision.revision)
             try:
-                if only is None or revision.revision in only:
+                if revision.revision in chosen:
                     findings += _prove(walk, revision)
                     proved += 1
                 else:
@@ -121,10 +122,16 @@ def roundtrip(  # noqa: PLR0913
                 findings.append(_failed(revision, "upgrade", error))
                 complete = False
                 break
-        if complete and not any(revision.downgrade_raises for revision in source.revisions):
+        if complete and not any(revision.downgrade_raises for revision in way):
             findings += _down_to_base(walk, empty)
     facts = (f"{proved} revisions proved with rows in the tables (seed {seed})",)
     return project.relative(Report("every revision up, down and up again", tuple(findings), facts))
+
+
+def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequence[Revision]:
+    """Return the revisions up to the last one of those that were chosen."""
+    places = [place for place, each in enumerate(revisions) if each.revision in chosen]
+    return revisions[: places[-1] + 1 if places else 0]
 
 
 def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:

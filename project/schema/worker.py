@@ -24,10 +24,10 @@ from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import loading
+from project.schema import graph, loading
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions
 from project.schema.steering import RefusedError, Steering
@@ -44,6 +44,7 @@ class Worker:
     arguments: Sequence[str]
     steering: Steering
     definitions: Definitions
+    conversation: Conversation
     steps: Steps
     url_in_configuration: bool = False
 
@@ -118,8 +119,22 @@ class Worker:
         return seen
 
     def upgrade(self, to: str) -> None:
-        """Upgrade the scratch database."""
-        self.run(["upgrade", to], lambda configuration: command.upgrade(configuration, to))
+        """Upgrade the scratch database, as ``command.upgrade`` does, and tell how far it is."""
+
+        def move(configuration: Config) -> None:
+            script = ScriptDirectory.from_config(configuration)
+
+            def steps(heads: Any, _: MigrationContext) -> Iterator[Any]:  # noqa: ANN401
+                found: list[Any] = script._upgrade_revs(to, heads)  # noqa: SLF001
+                for number, step in enumerate(found):
+                    progress = number, len(found), step.revision.revision
+                    self.conversation.tell(progress=progress)
+                    yield step
+
+            with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
+                script.run_env()
+
+        self.run(["upgrade", to], move)
 
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
@@ -133,17 +148,10 @@ class Worker:
         """Note that the scratch database stands at a revision."""
         self.run(["stamp", to], lambda configuration: command.stamp(configuration, to))
 
-    def history(self) -> dict[str, Any]:
-        """Read the revisions, which imports them and perhaps the application."""
+    def script(self) -> ScriptDirectory:
+        """Open the folder of the revisions; to look at them imports them, perhaps with the rest."""
         self.set_variable()
-        script = ScriptDirectory.from_config(self.configuration("history"))
-        revisions = [_revision(script, revision) for revision in script.walk_revisions()]
-        return {
-            "heads": script.get_heads(),
-            "bases": script.get_bases(),
-            "locations": [str(path) for path in script._version_locations],  # noqa: SLF001
-            "revisions": revisions[::-1],
-        }
+        return ScriptDirectory.from_config(self.configuration("history"))
 
     def metadata(self) -> dict[str, Any]:
         """Tell what env.py gives autogenerate."""
@@ -223,27 +231,6 @@ def _schemas(metadata: sa.MetaData) -> Iterator[str]:
         yield from (name for owner in owners if (name := getattr(owner, "schema", None)))
 
 
-def _revision(script: ScriptDirectory, revision: Script) -> dict[str, Any]:
-    return {
-        "revision": revision.revision,
-        "down_revisions": _words(revision.down_revision),
-        # A migration may depend on a branch by its label.
-        "dependencies": [
-            found.revision
-            for name in _words(revision.dependencies)
-            for found in script.get_revisions(name)
-        ],
-        "branch_labels": sorted(revision.branch_labels),
-        "path": revision.path,
-        "doc": revision.doc,
-        "has_downgrade": callable(getattr(revision.module, "downgrade", None)),
-    }
-
-
-def _words(value: Any) -> list[str]:  # noqa: ANN401
-    return [value] if isinstance(value, str) else list(value or ())
-
-
 def _failure(error: BaseException) -> dict[str, Any]:
     """Tell of an error what a person needs: which revision, and the database's own words."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -282,9 +269,13 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             return worker.step(request["to"], "upgrade")
         case "step down":
             return worker.step(request["to"], "downgrade")
+        case "history":
+            return graph.history(worker.script())
+        case "select":
+            return graph.select(worker.script(), request["to"])
         case "upgrade" | "downgrade" | "stamp" as verb:
             return getattr(worker, verb)(request["to"])
-        case "history" | "metadata" | "create_all" as verb:
+        case "metadata" | "create_all" as verb:
             return getattr(worker, verb)()
     raise AssertionError(request["do"])
 
@@ -315,6 +306,7 @@ def main() -> None:
         arguments=first["arguments"],
         steering=Steering(sa.make_url(first["scratch"])),
         definitions=Definitions(),
+        conversation=conversation,
         steps=Steps(conversation),
     )
     worker.steering.install()
