@@ -4,6 +4,7 @@ Exit codes: 0 agree, 1 findings, 2 could not ask.
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ from project.schema.source import SourceError
 def main(arguments: list[str] | None = None) -> int:
     """Ask, print the report, and return the exit code."""
     options = parser().parse_args(arguments)
+    # What the driver notices while a failure is cleaned up is no sentence for a person.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     try:
         report = ask(options)
     except KeyboardInterrupt:

@@ -9,8 +9,9 @@ from typing import TextIO
 #: Told how many are done, of how many, and which comes next.
 Progress = Callable[[int, int, str], None]
 
-#: Seconds for which a person waits without asking why.
+#: Seconds for which a person waits without asking why, and after which a log gets a line.
 PATIENCE = 1
+PAUSE = 5
 
 WIDTH = 30
 
@@ -21,7 +22,7 @@ def silent(_done: int, _number: int, _what: str) -> None:
 
 @contextmanager
 def shown(stream: TextIO) -> Iterator[Progress]:
-    """Show what takes over a second: a bar on a terminal, elsewhere a line for every tenth part."""
+    """Show what takes over a second: a bar on a terminal, elsewhere a line now and then."""
     display = _Display(stream)
     try:
         yield display.show
@@ -33,20 +34,20 @@ def shown(stream: TextIO) -> Iterator[Progress]:
 class _Display:
     stream: TextIO
     began: float = field(default_factory=time.monotonic)
-    tenth: int = 0  # as last told
     drawn: bool = False
 
     def show(self, done: int, number: int, what: str) -> None:
-        if time.monotonic() - self.began < PATIENCE:
-            return
+        waited = time.monotonic() - self.began
         if self.stream.isatty():
+            if waited < PATIENCE:
+                return
             filled = WIDTH * done // max(number, 1)
             bar = "#" * filled + "." * (WIDTH - filled)
             self.stream.write(f"\r[{bar}] {done}/{number} {what}\033[K")
             self.stream.flush()
             self.drawn = True
-        elif (tenth := 10 * done // max(number, 1)) > self.tenth:
-            self.tenth = tenth
+        elif waited >= PAUSE:
+            self.began += waited
             print(f"{done} of {number} revisions", file=self.stream, flush=True)
 
     def clear(self) -> None:

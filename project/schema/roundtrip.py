@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 
 from project.schema import rows, scratch
@@ -118,7 +117,7 @@ def roundtrip(  # noqa: PLR0913
                 else:
                     walk.upgrade(revision)
             except SourceError as error:
-                _still_there(connection)
+                _blame_no_revision(walk, error)
                 findings.append(_failed(revision, "upgrade", error))
                 complete = False
                 break
@@ -157,7 +156,7 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     try:
         walk.downgrade(revision)
     except SourceError as error:
-        _still_there(walk.connection)
+        _blame_no_revision(walk, error)
         yield _failed(revision, "downgrade", error)
         return
     restored = walk.catalog()
@@ -216,7 +215,7 @@ def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
     try:
         walk.downgrade_to_base()
     except SourceError as error:
-        _still_there(walk.connection)
+        _blame_no_revision(walk, error)
         message = f"The history does not go down to base in one go: {error}"
         yield Finding("downgrade-failed", message)
         return
@@ -239,17 +238,15 @@ def _failed(revision: Revision, step: str, error: SourceError) -> Finding:
     )
 
 
-def _still_there(connection: Connection) -> None:
-    """Ask the server for a sign of life: if it is gone, no revision is to blame.
+def _blame_no_revision(walk: Walk, error: SourceError) -> None:
+    """Let nobody look for the fault of the server in a revision.
 
     Raises:
-        ScratchError: it does not answer.
+        ScratchError: the server has failed.
 
     """
-    try:
-        connection.execute("SELECT")
-    except psycopg.OperationalError as error:
-        raise scratch.ScratchError("The scratch server ended in the middle of the run.") from error
+    if blamed := scratch.fault(walk.database, error):
+        raise blamed from error
 
 
 def _about(revision: Revision, code: str, message: str, **values: str) -> Finding:

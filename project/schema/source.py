@@ -64,12 +64,14 @@ class SourceError(Exception):
 
     Attributes:
         details: The traceback, or what a process that died wrote last. No password is in it.
+        sqlstate: PostgreSQL's code of the error ("PostgreSQL Error Codes"), if it is one.
 
     """
 
-    def __init__(self, message: str, details: str = "") -> None:
+    def __init__(self, message: str, details: str = "", sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.details = details
+        self.sqlstate = sqlstate
 
 
 class Source:
@@ -294,7 +296,8 @@ class Source:
             where = "env.py fails: "
         kind = f"{error['type']}: " if error["type"] else ""
         message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
-        return SourceError(self._secrets.hidden(message), self._secrets.hidden(error["details"]))
+        hidden = self._secrets.hidden
+        return SourceError(hidden(message), hidden(error["details"]), error["state"])
 
     def _died(self, want: str) -> SourceError:
         code = self._process.wait()

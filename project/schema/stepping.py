@@ -97,6 +97,7 @@ class Steps:
     """Takes the steps that a conversation asks for."""
 
     conversation: Conversation
+    taken: Mapping[str, Any] | None = None  # the request for the last step
     may_share: bool = False  # a whole run of this env.py has shown that it is indifferent
 
     def run(self, configuration: Config) -> None:
@@ -125,6 +126,7 @@ class Steps:
         run.plain = True
         while True:
             yield _step(context, request)
+            self.taken = request
             # The migration is done, and the table of the revision says so.
             if not (self.may_share and run.indifferent and run.plain and _committed(context)):
                 return

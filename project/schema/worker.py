@@ -237,10 +237,14 @@ def _failure(error: BaseException) -> dict[str, Any]:
     scopes = [frame.f_globals for frame in frames]
     revision = next((scope for scope in scopes if {"revision", "down_revision"} <= set(scope)), {})
     cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    lost = getattr(error, "connection_invalidated", False)
     plain = isinstance(cause, (RefusedError, CommandError))
     return {
         "type": "" if plain else type(cause).__name__,
         "message": (str(cause).strip().splitlines() or ["it does not say why"])[0],
+        # A connection that was lost is an error of the client's, which has no state.
+        "state": state or ("08006" if lost else None),
         "revision": revision.get("revision"),
         "path": revision.get("__file__"),
         "in_env": any(frame.f_code.co_filename.endswith("env.py") for frame in frames),
@@ -258,7 +262,8 @@ def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversatio
         said = {"error": _failure(error)}
     finally:
         worker.steering.let_go()
-    if "error" in said or conversation.open is request:
+    # Steps may have read on: what is open then is the last step taken, or not begun yet.
+    if "error" in said or any(conversation.open is done for done in (request, worker.steps.taken)):
         conversation.answer(**said)
 
 
