@@ -1,5 +1,7 @@
 """A walk goes through every history there is, as fast as it may and no faster."""
 
+import io
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from project import embedded
 from project.database import ROOT
 from project.schema.configuration import Project, UsageError
+from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
+from project.schema.progress import shown
 from project.schema.roundtrip import roundtrip
 from project.schema.selection import Selection
 from project.schema.source import SourceError
@@ -280,3 +285,60 @@ def test_a_full_disk_is_one_sentence_about_the_server(
     [said] = [line for line in done.stderr.splitlines() if not PROGRESS.fullmatch(line)]
     assert said.startswith("The disk of the scratch server ")
     assert said.endswith(" is full.")
+
+
+#: A migration during which the server is stopped at once, as a crash would.
+STOPPING = """upgrade():
+    import os, signal
+    number = open({data!r} + "/postmaster.pid").readline()
+    os.kill(int(number), signal.SIGQUIT)
+    op.execute("SELECT pg_sleep(60)")
+"""
+
+
+@pytest.mark.parametrize("verb", ["check", "roundtrip"])
+def test_a_server_that_dies_is_one_sentence_about_the_server(
+    foreign: Foreign, run_folder: Path, verb: str
+) -> None:
+    folder = run_folder / f"dying{os.getpid()}"
+    stopping = STOPPING.format(data=str(folder / "data"))
+    foreign.revision("two", "one", REVISION.replace("upgrade():", "upgrade():\n    STOP"))
+    path = foreign.folder / "migrations" / "versions" / "two.py"
+    path.write_text(path.read_text().replace("upgrade():\n    STOP", stopping))
+    with embedded.running(folder, {"fsync": "off"}) as server:
+        done = command(foreign, server, verb)
+    assert done.returncode == 2
+    [said] = [line for line in done.stderr.splitlines() if not PROGRESS.fullmatch(line)]
+    assert said.startswith("The scratch server ")
+    assert said.endswith(" ended in the middle of the run.")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_takes_over_a_second_is_a_bar_on_a_terminal_and_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    terminal, log = Terminal(), io.StringIO()
+    with shown(terminal) as bar, shown(log) as lines:
+        for show in (bar, lines):
+            show(0, 4, "a")
+        assert (terminal.getvalue(), log.getvalue()) == ("", "")
+        now = 10.0
+        for show in (bar, lines):
+            show(2, 4, "b")
+    assert terminal.getvalue().endswith("] 2/4 b\033[K\r\033[K")
+    assert log.getvalue() == "2 of 4 revisions\n"
+
+
+def test_check_tells_how_far_the_history_is(foreign: Foreign, scratch_server: sa.URL) -> None:
+    foreign.revision("two", "one")
+    told: list[tuple[int, int, str]] = []
+    models_against_migrations(
+        Project(foreign.ini), scratch_server, progress=lambda *said: told.append(said)
+    )
+    assert told == [(0, 2, "one"), (1, 2, "two")]

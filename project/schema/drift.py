@@ -6,6 +6,7 @@ normalised them; what differs between the catalogs differs in fact.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -49,17 +50,21 @@ def models_against_migrations(
     with (
         scratch.database(server) as models,
         scratch.database(server) as history,
-        # Both processes import while the other one works.
         project.open(history) as migrations,
         project.open(models) as declared,
         connected(models) as expected,
         connected(history) as found,
+        ThreadPoolExecutor(1) as aside,
     ):
+        # The models are imported while the history is: that takes longer than to make tables.
+        importing = aside.submit(declared.metadata)
         graph = migrations.history
         migrations.upgrade(history, "heads", progress)
+        migrations.end()
+        facts = importing.result()
         _install_extensions(expected, found)
         declared.create_all(models)
-        facts = declared.metadata()
+        declared.end()
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)

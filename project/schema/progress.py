@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TextIO
 
 #: Told how many are done, of how many, and which comes next.
@@ -23,7 +23,7 @@ def silent(_done: int, _number: int, _what: str) -> None:
 @contextmanager
 def shown(stream: TextIO) -> Iterator[Progress]:
     """Show what takes over a second: a bar on a terminal, elsewhere a line now and then."""
-    display = _Display(stream)
+    display = _Display(stream, time.monotonic())
     try:
         yield display.show
     finally:
@@ -33,7 +33,7 @@ def shown(stream: TextIO) -> Iterator[Progress]:
 @dataclass
 class _Display:
     stream: TextIO
-    began: float = field(default_factory=time.monotonic)
+    began: float
     drawn: bool = False
 
     def show(self, done: int, number: int, what: str) -> None:

@@ -151,6 +151,12 @@ class Source:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def end(self) -> None:
+        """Let the process end by and by: nothing more will be asked."""
+        assert self._process.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
         process = self._process

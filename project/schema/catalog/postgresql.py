@@ -108,9 +108,9 @@ def read(
 
     """
     with pinned(connection):
-        rows = connection.execute(_statement(privileges=privileges).encode()).fetchall()
+        rows = connection.execute(statement(privileges=privileges).encode()).fetchall()
     outside = [tuple(table) for table in leave_out]
-    items = (_item(*row) for row in rows)
+    items = (parsed(*row) for row in rows)
     return Snapshot.of(
         connection.info.server_version,
         (item for item in items if item.key.name[:2] not in outside),
@@ -127,7 +127,7 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
 
 
 @cache
-def _statement(*, privileges: bool) -> str:
+def statement(*, privileges: bool) -> str:
     """Join the queries to one: one plan, one answer, and shared what several of them begin with."""
     queries = QUERIES | PRIVILEGES if privileges else QUERIES
     parts = (
@@ -144,7 +144,7 @@ def _standing_alone(query: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _item(kind: str, name: str, attributes: str, made_up: bool) -> Item:  # noqa: FBT001
+def parsed(kind: str, name: str, attributes: str, made_up: bool) -> Item:  # noqa: FBT001
     """Return the same item for the same text, which most of two snapshots is."""
     values = {key: _value(value) for key, value in msgspec.json.decode(attributes).items()}
     return Item(Key(kind, tuple(msgspec.json.decode(name))), values, made_up)
