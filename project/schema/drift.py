@@ -6,6 +6,7 @@ normalised them; what differs between the catalogs differs in fact.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -21,6 +22,7 @@ from project.schema.catalog import read
 from project.schema.configuration import Ignore, Project, models_only
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding, Report
+from project.schema.progress import Progress, silent
 from project.schema.remedy import remedy, shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import History, MetadataFacts, Revision, Source
@@ -32,7 +34,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def models_against_migrations(
-    project: Project, server: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare what the models make with what the migrations make.
 
@@ -44,17 +50,21 @@ def models_against_migrations(
     with (
         scratch.database(server) as models,
         scratch.database(server) as history,
-        # Both processes import while the other one works.
         project.open(history) as migrations,
         project.open(models) as declared,
         connected(models) as expected,
         connected(history) as found,
+        ThreadPoolExecutor(1) as aside,
     ):
+        # The models are imported while the history is: that takes longer than to make tables.
+        importing = aside.submit(declared.metadata)
         graph = migrations.history
-        migrations.upgrade(history, "heads")
+        migrations.upgrade(history, "heads", progress)
+        migrations.end()
+        facts = importing.result()
         install_extensions(expected, found)
         declared.create_all(models)
-        facts = declared.metadata()
+        declared.end()
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
@@ -79,7 +89,12 @@ def models_against_migrations(
 
 
 def database_against_migrations(
-    project: Project, server: sa.URL, database: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    database: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare a live database with what the migrations make at the revision it is stamped with.
 
@@ -101,7 +116,7 @@ def database_against_migrations(
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
         for revision in sorted(stamped):
-            source.upgrade(history, revision)
+            source.upgrade(history, revision, progress)
         with connected(history) as expecting:
             expected = read(expecting, leave_out, privileges=privileges)
             differing = without_equivalents(differences(expected, found), expecting)

@@ -10,11 +10,10 @@ A loss of rows that is meant is declared in the revision's file, with its reason
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 
 from project.schema import rows, scratch
@@ -22,7 +21,9 @@ from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.drift import Connection, connected, version_table
 from project.schema.finding import Finding, Report
+from project.schema.progress import Progress, silent
 from project.schema.remedy import shown
+from project.schema.selection import Selection
 from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
@@ -32,11 +33,7 @@ LOSES = re.compile(r"^\s*# loses: *(.*)$", re.MULTILINE)
 #: Seed of the generated rows; the same seed makes the same rows.
 SEED = 1
 
-Progress = Callable[[int, int, str], None]
-
-
-def _silent(_done: int, _all: int, _what: str) -> None:
-    """Show nothing."""
+ALL = Selection()
 
 
 @dataclass
@@ -53,12 +50,17 @@ class Walk:
 
     def upgrade(self, revision: Revision) -> None:
         """Upgrade by a revision."""
-        self.source.upgrade(self.database, revision.revision)
+        self.source.step_up(self.database, revision.revision)
         self.last = None
 
-    def downgrade(self, to: str) -> None:
-        """Downgrade to a revision."""
-        self.source.downgrade(self.database, to)
+    def downgrade(self, revision: Revision) -> None:
+        """Take back a revision, the last one that was upgraded to."""
+        self.source.step_down(self.database, revision.revision)
+        self.last = None
+
+    def downgrade_to_base(self) -> None:
+        """Take back everything, as one command."""
+        self.source.downgrade(self.database, "base")
         self.last = None
 
     def catalog(self) -> Snapshot:
@@ -72,24 +74,25 @@ def roundtrip(  # noqa: PLR0913
     project: Project,
     server: sa.URL,
     *,
-    only: Collection[str] | None = None,
+    only: Selection = ALL,
     seed: int = SEED,
     rows_per_table: int = 8,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Report:
     """Walk the history.
 
     Args:
         project: Whose history.
         server: Where the scratch database is made.
-        only: The revisions to prove; the others are only gone through. None proves all.
+        only: The revisions to prove. The others are only gone through, as far as the last of these.
         seed: Of the generated rows.
         rows_per_table: How many rows each table holds at least; with 0 only schemas are proved.
         progress: Told before each revision how many are done, of how many, and which comes.
 
     Raises:
-        SourceError: the project cannot be imported.
-        ScratchError: the server gives no scratch database.
+        SourceError: the project cannot be imported, or has no such revision.
+        UsageError: no revision is meant, or git does not know the commit.
+        ScratchError: the server gives no scratch database, or is gone in the middle.
 
     """
     findings: list[Finding] = []
@@ -102,24 +105,32 @@ def roundtrip(  # noqa: PLR0913
         leave_out = version_table(source.metadata())
         walk = Walk(database, source, connection, leave_out, seed, rows_per_table)
         empty = walk.catalog()
+        chosen = only.of(source)
+        way = _as_far_as(chosen, source.revisions)
         complete = True
-        for number, revision in enumerate(source.revisions):
-            progress(number, len(source.revisions), revision.revision)
+        for number, revision in enumerate(way):
+            progress(number, len(way), revision.revision)
             try:
-                if only is None or revision.revision in only:
+                if revision.revision in chosen:
                     findings += _prove(walk, revision)
                     proved += 1
                 else:
                     walk.upgrade(revision)
             except SourceError as error:
-                _still_there(connection)
+                _blame_no_revision(walk, error)
                 findings.append(_failed(revision, "upgrade", error))
                 complete = False
                 break
-        if complete and not any(revision.downgrade_raises for revision in source.revisions):
+        if complete and not any(revision.downgrade_raises for revision in way):
             findings += _down_to_base(walk, empty)
     facts = (f"{proved} revisions proved with rows in the tables (seed {seed})",)
     return project.relative(Report("every revision up, down and up again", tuple(findings), facts))
+
+
+def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequence[Revision]:
+    """Return the revisions up to the last one of those that were chosen."""
+    places = [place for place, each in enumerate(revisions) if each.revision in chosen]
+    return revisions[: places[-1] + 1 if places else 0]
 
 
 def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
@@ -143,9 +154,9 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
         )
         return
     try:
-        walk.downgrade(_before(revision))
+        walk.downgrade(revision)
     except SourceError as error:
-        _still_there(walk.connection)
+        _blame_no_revision(walk, error)
         yield _failed(revision, "downgrade", error)
         return
     restored = walk.catalog()
@@ -164,11 +175,6 @@ def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
         walk.connection, seed=walk.seed, rows=walk.rows_per_table, leave_out=walk.leave_out
     )
     return filling.refused
-
-
-def _before(revision: Revision) -> str:
-    """Name what a downgrade of this revision alone goes to, whatever other branches there are."""
-    return f"{revision.revision}@{(*revision.down_revisions, 'base')[0]}"
 
 
 def _not_the_same(
@@ -207,9 +213,9 @@ def _lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> It
 
 def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
     try:
-        walk.downgrade("base")
+        walk.downgrade_to_base()
     except SourceError as error:
-        _still_there(walk.connection)
+        _blame_no_revision(walk, error)
         message = f"The history does not go down to base in one go: {error}"
         yield Finding("downgrade-failed", message)
         return
@@ -232,17 +238,15 @@ def _failed(revision: Revision, step: str, error: SourceError) -> Finding:
     )
 
 
-def _still_there(connection: Connection) -> None:
-    """Ask the server for a sign of life: if it is gone, no revision is to blame.
+def _blame_no_revision(walk: Walk, error: SourceError) -> None:
+    """Let nobody look for the fault of the server in a revision.
 
     Raises:
-        ScratchError: it does not answer.
+        ScratchError: the server has failed.
 
     """
-    try:
-        connection.execute("SELECT")
-    except psycopg.OperationalError as error:
-        raise scratch.ScratchError("The scratch server ended in the middle of the run.") from error
+    if blamed := scratch.fault(walk.database, error):
+        raise blamed from error
 
 
 def _about(revision: Revision, code: str, message: str, **values: str) -> Finding:

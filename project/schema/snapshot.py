@@ -85,7 +85,8 @@ def differences(expected: Snapshot, found: Snapshot) -> list[Difference]:
     result = [Difference(item.key, None, "present", MISSING) for item in missing]
     result += [Difference(item.key, None, MISSING, "present") for item in unexpected]
     for left, right in pairs:
-        result += _attributes(left, right)
+        if left is not right:  # a reader may give the same item twice
+            result += _attributes(left, right)
     return sorted(result, key=lambda difference: (difference.key, difference.attribute or ""))
 
 
@@ -95,25 +96,26 @@ def _match(
     both = expected.items.keys() & found.items.keys()
     pairs = [(expected.items[key], found.items[key]) for key in both]
     unexpected = [item for key, item in found.items.items() if key not in both]
-    missing = []
+    siblings: dict[object, list[Item]] = {}
+    for item in unexpected:
+        siblings.setdefault(_but_for_name(item), []).append(item)
+    missing, matched = [], set()
     for item in expected.items.values():
         if item.key in both:
             continue
-        other = next((other for other in unexpected if _same_but_for_name(item, other)), None)
+        others = siblings.get(_but_for_name(item), [])
+        other = next((o for o in others if item.name_is_made_up or o.name_is_made_up), None)
         if other is None:
             missing.append(item)
         else:
-            unexpected.remove(other)
-    return pairs, missing, unexpected
+            others.remove(other)
+            matched.add(other.key)
+    return pairs, missing, [item for item in unexpected if item.key not in matched]
 
 
-def _same_but_for_name(one: Item, other: Item) -> bool:
-    return (
-        (one.name_is_made_up or other.name_is_made_up)
-        and one.key.kind == other.key.kind
-        and one.key.name[:-1] == other.key.name[:-1]
-        and one.attributes == other.attributes
-    )
+def _but_for_name(item: Item) -> object:
+    """Return what two items share that differ in the last part of their names only."""
+    return item.key.kind, item.key.name[:-1], tuple(sorted(item.attributes.items()))
 
 
 def _attributes(left: Item, right: Item) -> Iterator[Difference]:

@@ -23,12 +23,14 @@ from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import candidate, loading
+from project.schema import candidate, graph, loading
+from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions
 from project.schema.steering import STEERED, RefusedError, Steering
+from project.schema.stepping import Steps
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Worker:
     arguments: Sequence[str]
     steering: Steering
     definitions: Definitions
+    conversation: Conversation
+    steps: Steps
     url_in_configuration: bool = False
 
     def configuration(self, *words: str) -> Config:
@@ -115,12 +119,30 @@ class Worker:
         return seen
 
     def upgrade(self, to: str) -> None:
-        """Upgrade the scratch database."""
-        self.run(["upgrade", to], lambda configuration: command.upgrade(configuration, to))
+        """Upgrade the scratch database, as ``command.upgrade`` does, and tell how far it is."""
+
+        def move(configuration: Config) -> None:
+            script = ScriptDirectory.from_config(configuration)
+
+            def steps(heads: Any, _: MigrationContext) -> Iterator[Any]:  # noqa: ANN401
+                found: list[Any] = script._upgrade_revs(to, heads)  # noqa: SLF001
+                for number, step in enumerate(found):
+                    progress = number, len(found), step.revision.revision
+                    self.conversation.tell(progress=progress)
+                    yield step
+
+            with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
+                script.run_env()
+
+        self.run(["upgrade", to], move)
 
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
         self.run(["downgrade", to], lambda configuration: command.downgrade(configuration, to))
+
+    def step(self, to: str, command: str) -> None:
+        """Take the scratch database one revision up or down, and on as the requests say."""
+        self.run([command, to], self.steps.run)
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -132,17 +154,10 @@ class Worker:
             self.look()  # which tells the driver
         candidate.run(Path(path), function, self.steering)
 
-    def history(self) -> dict[str, Any]:
-        """Read the revisions, which imports them and perhaps the application."""
+    def script(self) -> ScriptDirectory:
+        """Open the folder of the revisions; to look at them imports them, perhaps with the rest."""
         self.set_variable()
-        script = ScriptDirectory.from_config(self.configuration("history"))
-        revisions = [_revision(script, revision) for revision in script.walk_revisions()]
-        return {
-            "heads": script.get_heads(),
-            "bases": script.get_bases(),
-            "locations": [str(path) for path in script._version_locations],  # noqa: SLF001
-            "revisions": revisions[::-1],
-        }
+        return ScriptDirectory.from_config(self.configuration("history"))
 
     def metadata(self) -> dict[str, Any]:
         """Tell what env.py gives autogenerate."""
@@ -204,63 +219,62 @@ def _schemas(metadata: sa.MetaData) -> Iterator[str]:
         yield from (name for owner in owners if (name := getattr(owner, "schema", None)))
 
 
-def _revision(script: ScriptDirectory, revision: Script) -> dict[str, Any]:
-    return {
-        "revision": revision.revision,
-        "down_revisions": _words(revision.down_revision),
-        # A migration may depend on a branch by its label.
-        "dependencies": [
-            found.revision
-            for name in _words(revision.dependencies)
-            for found in script.get_revisions(name)
-        ],
-        "branch_labels": sorted(revision.branch_labels),
-        "path": revision.path,
-        "doc": revision.doc,
-        "has_downgrade": callable(getattr(revision.module, "downgrade", None)),
-    }
-
-
-def _words(value: Any) -> list[str]:  # noqa: ANN401
-    return [value] if isinstance(value, str) else list(value or ())
-
-
 def _failure(error: BaseException) -> dict[str, Any]:
     """Tell of an error what a person needs: which revision, and the database's own words."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     scopes = [frame.f_globals for frame in frames]
     revision = next((scope for scope in scopes if {"revision", "down_revision"} <= set(scope)), {})
     cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    lost = getattr(error, "connection_invalidated", False)
     plain = isinstance(cause, (RefusedError, CommandError))
     return {
         "type": "" if plain else type(cause).__name__,
         "message": (str(cause).strip().splitlines() or ["it does not say why"])[0],
+        # A connection that was lost is an error of the client's, which has no state.
+        "state": state or ("08006" if lost else None),
         "revision": revision.get("revision"),
         "path": revision.get("__file__"),
-        "sqlstate": getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None),
         "in_env": any(frame.f_code.co_filename.endswith("env.py") for frame in frames),
         "details": "".join(traceback.format_exception(error)),
     }
 
 
-def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
+def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversation) -> None:
     """Do what a request asks; whatever the foreign code raises is an answer, too."""
-    asked = request["do"]
     worker.steering.scratch = sa.make_url(request["scratch"])
+    said: dict[str, Any]
     try:
-        if asked in ("upgrade", "downgrade", "stamp"):
-            value = getattr(worker, asked)(request["to"])
-        elif asked in ("candidate upgrade", "candidate downgrade"):
-            worker.candidate(request["to"], asked.removeprefix("candidate "))
-            value = None
-        else:
-            assert asked in ("history", "metadata", "create_all")  # noqa: S101
-            value = getattr(worker, asked)()
+        said = {"value": value_of(worker, request)}
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        return {"error": _failure(error)}
+        said = {"error": _failure(error)}
     finally:
         worker.steering.let_go()
-    return {"value": value}
+    # Steps may have read on: what is open then is the last step taken, or not begun yet.
+    if "error" in said or any(conversation.open is done for done in (request, worker.steps.taken)):
+        conversation.answer(**said)
+
+
+def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return what a request asks for."""
+    match request["do"]:
+        case "step up":
+            return worker.step(request["to"], "upgrade")
+        case "step down":
+            return worker.step(request["to"], "downgrade")
+        case "candidate upgrade":
+            return worker.candidate(request["to"], "upgrade")
+        case "candidate downgrade":
+            return worker.candidate(request["to"], "downgrade")
+        case "history":
+            return graph.history(worker.script())
+        case "select":
+            return graph.select(worker.script(), request["to"])
+        case "upgrade" | "downgrade" | "stamp" as verb:
+            return getattr(worker, verb)(request["to"])
+        case "metadata" | "create_all" as verb:
+            return getattr(worker, verb)()
+    raise AssertionError(request["do"])
 
 
 @functools.cache
@@ -281,6 +295,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     first = json.loads(requests.readline())
+    conversation = Conversation(requests, answers)
     worker = Worker(
         ini=Path(first["ini"]),
         section=first["section"],
@@ -288,14 +303,16 @@ def main() -> None:
         arguments=first["arguments"],
         steering=Steering(sa.make_url(first["scratch"])),
         definitions=Definitions(),
+        conversation=conversation,
+        steps=Steps(conversation),
     )
     worker.steering.install()
     worker.definitions.install()
     loading.install()
     # As `python -m alembic` would; last, so that what is installed is found first.
     sys.path.append(str(Path.cwd()))
-    for line in requests:
-        print(json.dumps(answer(worker, json.loads(line))), file=answers, flush=True)
+    while (request := conversation.request()) is not None:
+        answer(worker, request, conversation)
 
 
 if __name__ == "__main__":

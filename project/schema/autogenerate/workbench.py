@@ -120,6 +120,7 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
         trying = stack.enter_context(connected(copy))
         install_extensions(expected, trying)
         declared.create_all(models)
+        declared.end()
         yield Workbench(
             history,
             copy,

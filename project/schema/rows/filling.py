@@ -12,7 +12,7 @@ from random import Random
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import CheckViolation
+from psycopg.errors import CheckViolation, DiskFull
 from psycopg.rows import scalar_row, tuple_row
 
 from project.schema.rows.order import components
@@ -217,7 +217,7 @@ def _insert(
     try:
         cursor = connection.execute(statement, values, prepare=False)
     except psycopg.Error as error:
-        if connection.closed:
+        if connection.closed or isinstance(error, DiskFull):
             raise
         return _refusal(error, batch)
     if cursor.rowcount == 0:
