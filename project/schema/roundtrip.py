@@ -7,6 +7,11 @@ was the first time. At the end the history goes down to base and must leave noth
 A loss of rows that is meant is declared in the revision's file, with its reason::
 
     # loses: my_table.note, which nobody has filled since 2024
+
+So is what rows must be like for an upgrade to pass, such as one that adds a unique constraint; it
+is then proved with rows like that::
+
+    # assumes: no rows repeat: SELECT name FROM my_table GROUP BY name HAVING count(*) > 1
 """
 
 import re
@@ -29,6 +34,12 @@ from project.schema.source import Revision, Source, SourceError
 
 #: How a revision's file declares that rows are lost on purpose.
 LOSES = re.compile(r"^\s*# loses: *(.*)$", re.MULTILINE)
+
+#: How it declares what rows must be like for the upgrade to pass: a query finds the others.
+ASSUMES = re.compile(r"^\s*# assumes:? *(.*)$", re.MULTILINE)
+
+#: Classes of SQLSTATE with which rows refuse a constraint or a type ("PostgreSQL Error Codes").
+REFUSALS = ("22", "23")
 
 #: Seed of the generated rows; the same seed makes the same rows.
 SEED = 1
@@ -143,7 +154,12 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
             object=f"table {'.'.join(table)}",
         )
     before, rows_before = walk.catalog(), rows.read(walk.connection, walk.leave_out)
-    walk.upgrade(revision)
+    try:
+        walk.upgrade(revision)
+    except SourceError as error:
+        yield _assumed(walk, revision, error)
+        rows_before = rows.read(walk.connection, walk.leave_out)
+        walk.upgrade(revision)
     after = walk.catalog()
     if revision.downgrade_raises:
         yield _about(
@@ -165,6 +181,32 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
         yield from _lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
     walk.upgrade(revision)
     yield from _not_the_same(revision, "second upgrade", differences(after, walk.catalog()))
+
+
+def _assumed(walk: Walk, revision: Revision, error: SourceError) -> Finding:
+    """Go on with rows that satisfy the revision, if it declares that it needs such.
+
+    They are made where it leads to, and taken back by its downgrade.
+
+    Raises:
+        SourceError: it declares nothing, or fails without any rows as well.
+
+    """
+    declared = ASSUMES.search(Path(revision.path).read_text())
+    if declared is None or not str(error.sqlstate).startswith(REFUSALS):
+        raise error
+    rows.clear(walk.connection, walk.leave_out)
+    walk.upgrade(revision)
+    if not revision.downgrade_raises:
+        _filled(walk)
+        walk.downgrade(revision)
+    return _about(
+        revision,
+        "rows-assumed",
+        f"Revision {revision.revision} fails on rows that production may have: it assumes"
+        f" {declared[1]}",
+        level="note",
+    )
 
 
 def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:

@@ -255,14 +255,14 @@ def _probe(item: Item, constraint: Constraint) -> str:
     table = dotted(item.key.name[:2])
     columns = [quoted(column) for column in constraint.columns]
     if constraint.kind == "check":
-        return f"Fails on rows like: SELECT * FROM {table} WHERE NOT ({_one_line(constraint.columns[0])})"
+        return f"assumes: no rows like: SELECT * FROM {table} WHERE NOT ({_one_line(constraint.columns[0])})"
     joined = " AND ".join(
         f"there.{quoted(b)} = here.{quoted(a)}"
         for a, b in zip(constraint.columns, constraint.referred_columns, strict=True)
     )
     missing = " AND ".join(f"here.{column} IS NOT NULL" for column in columns)
     return (
-        f"Fails on rows like: SELECT * FROM {table} AS here WHERE {missing}\n"
+        f"assumes: no rows like: SELECT * FROM {table} AS here WHERE {missing}\n"
         f"AND NOT EXISTS (SELECT FROM {dotted(constraint.referred)} AS there WHERE {joined})"
     )
 
@@ -300,7 +300,7 @@ def _through_an_index(item: Item, constraint: Constraint) -> Iterator[Step]:
         ),
         rank.CREATE_INDEX,
         alone=True,
-        why=f"Fails where rows repeat: SELECT {listed} FROM {whole} GROUP BY {listed}"
+        why=f"assumes: no rows repeat: SELECT {listed} FROM {whole} GROUP BY {listed}"
         " HAVING count(*) > 1",
     )
     words = "PRIMARY KEY" if constraint.kind == "primary" else "UNIQUE"
@@ -486,7 +486,7 @@ def _repeating(item: Item, index: Index) -> str:
         return ""
     listed = ", ".join(index.parts)
     return (
-        f"Fails where rows repeat: SELECT {listed} FROM {dotted(item.key.name[:2])}"
+        f"assumes: no rows repeat: SELECT {listed} FROM {dotted(item.key.name[:2])}"
         f" GROUP BY {listed} HAVING count(*) > 1"
     )
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from psycopg import sql
-
 from project.schema import rows
 from project.schema.autogenerate.workbench import Workbench
 from project.schema.remedy import shown
@@ -16,10 +14,9 @@ from project.schema.source import SourceError
 #: Seed and number of the generated rows of each table.
 SEED, ROWS = 1, 8
 
-#: SQLSTATEs of rows that refuse a constraint that is new: whether any does in production, only the
-#: rows there can tell ("PostgreSQL Error Codes", class 23, and 22 for values that fit no type).
-CONSTRAINTS = {"23502", "23503", "23505", "23514", "23P01"}
-VALUES = "22"
+#: Classes of SQLSTATE with which rows refuse: a constraint that is new, and a type that they do not
+#: fit. Whether any does in production, only the rows there can tell ("PostgreSQL Error Codes").
+CONSTRAINTS, VALUES = "23", "22"
 
 
 class UnprovedError(Exception):
@@ -64,10 +61,10 @@ def prove(bench: Workbench, file: Path, *, reversible: bool, told: bool) -> Proo
         bench.source.run(bench.copy, file, "upgrade")
     except SourceError as error:
         state = str(error.sqlstate)
-        if state not in CONSTRAINTS and not (told and state.startswith(VALUES)):
+        if not state.startswith((CONSTRAINTS, VALUES) if told else CONSTRAINTS):
             raise _failed("upgrade", error) from error
         condition = _reason(error)
-        _empty(bench)
+        rows.clear(bench.trying, _left_out(bench))
         # What the failed try had committed is done once more, as it will be in production.
         _run(bench, file, "upgrade")
         _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
@@ -77,7 +74,7 @@ def prove(bench: Workbench, file: Path, *, reversible: bool, told: bool) -> Proo
         try:
             bench.source.run(bench.copy, file, "downgrade")
         except SourceError:
-            _empty(bench)
+            rows.clear(bench.trying, _left_out(bench))
             _run(bench, file, "downgrade")
         before = _contents(bench)
         _run(bench, file, "upgrade")
@@ -103,16 +100,6 @@ def _contents(bench: Workbench) -> rows.Contents:
 
 def _left_out(bench: Workbench) -> list[tuple[str, str]]:
     return [(schema, table) for schema, table in bench.leave_out]
-
-
-def _empty(bench: Workbench) -> None:
-    names = [
-        sql.Identifier(*item.key.name)
-        for item in bench.catalog().of_kind("table")
-        if not item.attributes.get("foreign")
-    ]
-    if names:
-        bench.trying.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(names)))
 
 
 def _run(bench: Workbench, file: Path, function: Literal["upgrade", "downgrade"]) -> None:

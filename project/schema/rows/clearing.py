@@ -1,0 +1,25 @@
+"""Tables without rows again."""
+
+from collections.abc import Collection
+
+import psycopg
+from psycopg import sql
+
+from project.schema.rows.tables import TABLES, Name
+
+
+def clear(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> None:
+    """Delete all rows of all tables, whatever refers to them and whatever triggers say.
+
+    Args:
+        connection: To a scratch database.
+        leave_out: Schema and name of tables to be left alone.
+
+    """
+    found = connection.execute(f"SELECT schema, name FROM ({TABLES}) AS found".encode()).fetchall()
+    names = [sql.Identifier(*name) for name in found if tuple(name) not in set(leave_out)]
+    if not names:
+        return
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(names)))
