@@ -159,7 +159,8 @@ def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     except SourceError as error:
         yield _assumed(walk, revision, error)
         rows_before = rows.read(walk.connection, walk.leave_out)
-        walk.upgrade(revision)
+        if not revision.downgrade_raises:
+            walk.upgrade(revision)
     after = walk.catalog()
     if revision.downgrade_raises:
         yield _about(

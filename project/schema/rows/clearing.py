@@ -1,6 +1,7 @@
 """Tables without rows again."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 import psycopg
 from psycopg import sql
@@ -16,10 +17,13 @@ def clear(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> N
         leave_out: Schema and name of tables to be left alone.
 
     """
-    found = connection.execute(f"SELECT schema, name FROM ({TABLES}) AS found".encode()).fetchall()
+    query = f"SELECT schema, name FROM ({TABLES}) AS found"  # noqa: S608 - nothing from outside
+    found = connection.execute(query.encode()).fetchall()
     names = [sql.Identifier(*name) for name in found if tuple(name) not in set(leave_out)]
     if not names:
         return
     with connection.transaction():
-        connection.execute("SET LOCAL session_replication_role = replica")
+        # Only a superuser may; for others a trigger that refuses TRUNCATE has its way.
+        with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(names)))
