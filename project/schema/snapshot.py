@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 #: What an attribute can be. PostgreSQL printed every text; an empty tuple is no value, not "none".
 Value = str | int | bool | None | tuple["Value", ...]
+
+NamedBy = Literal["user", "history", "server"]
 
 
 class Key(NamedTuple):
@@ -25,13 +27,14 @@ class Key(NamedTuple):
 class Item:
     """One object of a database, or one column of a table.
 
-    `name_is_made_up` tells that the server may have chosen the last part of the name, as it does
-    for constraints without one: it carries no information, and another one may stand in its place.
+    `named_by` tells who may have chosen the last part of the name. "server": it is what the server
+    chooses for an object without a name. "history": it is of that form, but for another table or
+    column, as after a rename; or else the user's. "user": it can only be the user's.
     """
 
     key: Key
     attributes: Mapping[str, Value]
-    name_is_made_up: bool = False
+    named_by: NamedBy = "user"
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,17 @@ def _match(
 
 def _same_but_for_name(one: Item, other: Item) -> bool:
     return (
-        (one.name_is_made_up or other.name_is_made_up)
+        name_says_nothing(one, other)
         and one.key.kind == other.key.kind
         and one.key.name[:-1] == other.key.name[:-1]
         and one.attributes == other.attributes
     )
+
+
+def name_says_nothing(one: Item, other: Item) -> bool:
+    """Tell whether the server made up the name of one, and may have made up that of the other."""
+    names = {one.named_by, other.named_by}
+    return "server" in names and "user" not in names
 
 
 def _attributes(left: Item, right: Item) -> Iterator[Difference]:

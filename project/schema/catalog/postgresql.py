@@ -1,7 +1,7 @@
 """PostgreSQL's catalog as a snapshot: one set-based query for each kind of object.
 
-Every query answers rows of (name, attributes, name is made up): the name as an array from the
-schema down, the attributes as a JSON object. Whatever is an expression or a definition is printed
+Every query answers rows of (name, attributes, named by): the name as an array from the schema
+down, the attributes as a JSON object, and who may have chosen the name. Whatever is an expression or a definition is printed
 by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …; "System Information Functions",
 "System Catalog Information Functions"), so two spellings that it reads alike are equal here.
 
@@ -18,13 +18,17 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import set_json_loads
 
+from project.schema.catalog.constraints import CONSTRAINTS
+from project.schema.catalog.parts import VISIBLE
 from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
+from project.schema.catalog.rarities import PRESENT, RARITIES
+from project.schema.catalog.sequences import SEQUENCES
 from project.schema.catalog.tables import TABLES
 from project.schema.catalog.types import TYPES
 from project.schema.snapshot import Item, Key, Snapshot, Value
 
-QUERIES = {**TABLES, **TYPES, **PROGRAMS}
+QUERIES = {**TABLES, **CONSTRAINTS, **SEQUENCES, **TYPES, **PROGRAMS}
 
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
@@ -44,18 +48,6 @@ PIN = sql.SQL("SELECT {}").format(
         sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in PINNED.items()
     )
 )
-
-#: Relations that queries leave out: the system's, those of extensions, temporary ones.
-VISIBLE = """
-    visible_schema AS MATERIALIZED (
-        SELECT oid, nspname FROM pg_namespace
-        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-    ),
-    member AS MATERIALIZED (
-        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
-    )
-"""
-
 
 def read(
     connection: psycopg.Connection,
@@ -77,6 +69,7 @@ def read(
     """
     queries = QUERIES | PRIVILEGES if privileges else QUERIES
     with pinned(connection):
+        queries = queries | _rarities(connection)
         items = [
             item for kind, query in queries.items() for item in _items(connection, kind, query)
         ]
@@ -96,12 +89,19 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
+def _rarities(connection: psycopg.Connection) -> dict[str, str]:
+    """Choose the queries of rare kinds that find something."""
+    row = connection.execute(PRESENT.encode()).fetchone()
+    present = row[0] if row else ()
+    return {kind: query for kind, (catalog, query) in RARITIES.items() if catalog in present}
+
+
 def _items(connection: psycopg.Connection, kind: str, query: str) -> Iterator[Item]:
     cursor = connection.cursor()
     set_json_loads(msgspec.json.decode, cursor)
-    for name, attributes, made_up in cursor.execute(f"WITH {VISIBLE} {query}".encode()):
+    for name, attributes, named_by in cursor.execute(f"WITH {VISIBLE} {query}".encode()):
         values = {key: _value(value) for key, value in attributes.items()}
-        yield Item(Key(kind, tuple(name)), values, made_up)
+        yield Item(Key(kind, tuple(name)), values, named_by)
 
 
 def _value(value: Any) -> Value:  # noqa: ANN401
