@@ -19,7 +19,28 @@ from .conftest import Databases, secret
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 #: Where a statement of a script ends; a semicolon in a function is not such a place.
-STATEMENT = re.compile(r";\s*(?=CREATE|ALTER|DROP|COMMENT|CLUSTER|UPDATE)")
+STATEMENT = re.compile(
+    r";\s*(?=CREATE|ALTER|DROP|COMMENT|CLUSTER|UPDATE|INSERT|REFRESH|SET|GRANT|IMPORT)"
+)
+
+#: What a database can hold outside of its schemas, and how to be rid of it.
+EMPTYING = """
+    SELECT 'DROP EVENT TRIGGER ' || quote_ident(evtname) FROM pg_event_trigger
+    UNION ALL SELECT 'DROP EXTENSION ' || quote_ident(extname) || ' CASCADE' FROM pg_extension
+        WHERE extname <> 'plpgsql'
+    UNION ALL SELECT 'DROP PUBLICATION ' || quote_ident(pubname) FROM pg_publication
+    UNION ALL SELECT 'DROP SCHEMA ' || quote_ident(nspname) || ' CASCADE' FROM pg_namespace
+        WHERE nspname !~ '^(pg_|information_schema)'
+    UNION ALL SELECT 'DROP FOREIGN DATA WRAPPER IF EXISTS ' || quote_ident(fdwname) || ' CASCADE'
+        FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 'DROP LANGUAGE IF EXISTS ' || quote_ident(lanname) || ' CASCADE'
+        FROM pg_language WHERE oid >= 16384
+    UNION ALL SELECT 'DROP ACCESS METHOD IF EXISTS ' || quote_ident(amname) || ' CASCADE'
+        FROM pg_am WHERE oid >= 16384
+    UNION ALL SELECT format('DROP CAST IF EXISTS (%s AS %s)', castsource::regtype,
+        casttarget::regtype) FROM pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'CREATE SCHEMA public'
+"""
 
 CASES = ROOT / "tests" / "cases"
 DRIFT = [
@@ -49,14 +70,14 @@ def compare(
 ) -> tuple[list[Difference], list[Difference]]:
     """What a check says of two scripts, each run in a database of its own, both ways round."""
     for connection, script in zip(connections, (one, other), strict=True):
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+        for (statement,) in connection.execute(EMPTYING).fetchall():
+            connection.execute(statement)
         for statement in STATEMENT.split(script.strip()):
             connection.execute(statement.encode())
     here, there = map(read, connections)
     return (
-        without_equivalents(differences(here, there), connections[0]),
-        without_equivalents(differences(there, here), connections[1]),
+        without_equivalents(differences(here, there), here, there, connections[0]),
+        without_equivalents(differences(there, here), there, here, connections[1]),
     )
 
 

@@ -59,7 +59,7 @@ def models_against_migrations(
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
         )
-        differing = without_equivalents(differences(here, there), expected)
+        differing = without_equivalents(differences(here, there), here, there, expected)
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
@@ -104,7 +104,7 @@ def database_against_migrations(
             source.upgrade(history, revision)
         with connected(history) as expecting:
             expected = read(expecting, leave_out, privileges=privileges)
-            differing = without_equivalents(differences(expected, found), expecting)
+            differing = without_equivalents(differences(expected, found), expected, found, expecting)
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
     findings = _said(differing, expected, "the migrations", "the database", None)
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
@@ -151,7 +151,7 @@ def metadata_against_database(
         facts = declared.metadata()
         leave_out = version_table(facts)
         expected, found = read(expecting, leave_out), read(live, leave_out)
-        differing = without_equivalents(differences(expected, found), expecting)
+        differing = without_equivalents(differences(expected, found), expected, found, expecting)
     return Report(
         f"{reference} against the database",
         tuple(_said(differing, expected, "the models", "the database", facts)),

@@ -31,9 +31,10 @@ FOREIGN_SERVER = f"""
 
 # The view shows options to whoever may see them; the catalog beneath, to superusers only.
 USER_MAPPING = f"""
-    SELECT ARRAY[srvname, usename], jsonb_strip_nulls(jsonb_build_object(
-        'options', {unveiled("umoptions")}
-    )), 'user'
+    SELECT ARRAY[srvname, usename], jsonb_build_object(
+        'options', CASE WHEN umoptions IS NULL AND NOT current_setting('is_superuser')::boolean
+            THEN to_jsonb('not shown to this role'::text) ELSE {unveiled("umoptions")} END
+    ), 'user'
     FROM pg_user_mappings
 """
 
