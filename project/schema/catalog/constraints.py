@@ -44,10 +44,10 @@ CONSTRAINT = f"""
         ) THEN 'disabled' END
     ), CASE contype
         WHEN 'p' THEN {named_by("conname", "_pkey", _CHOICE)}
-        WHEN 'u' THEN {named_by("conname", "_key", _CHOICE)}
-        WHEN 'f' THEN {named_by("conname", "_fkey", _CHOICE)}
+        WHEN 'u' THEN {named_by("conname", "_.+_key", _CHOICE)}
+        WHEN 'f' THEN {named_by("conname", "_.+_fkey", _CHOICE)}
         WHEN 'c' THEN {named_by("conname", "_check", _CHOICE)}
-        ELSE {named_by("conname", "_excl", _CHOICE)} END
+        ELSE {named_by("conname", "_.+_excl", _CHOICE)} END
     FROM pg_constraint AS constr
     JOIN pg_class AS class ON class.oid = conrelid
     JOIN visible_schema AS schema ON schema.oid = class.relnamespace
@@ -88,7 +88,7 @@ INDEX = f"""
             WHERE attrelid = indexrelid AND attstattarget >= 0
         ),
         'comment', obj_description(indexrelid, 'pg_class')
-    ), {named_by("index.relname", "_idx", f"class.relname || '_' || {_INDEX_COLUMNS}")}
+    ), {named_by("index.relname", "_.+_idx", f"class.relname || '_' || {_INDEX_COLUMNS}")}
     FROM pg_index
     JOIN pg_class AS index ON index.oid = indexrelid
     JOIN pg_class AS class ON class.oid = indrelid

@@ -48,12 +48,12 @@ def named_by(name: str, suffix: str, choice: str) -> str:
 
     Args:
         name: The name.
-        suffix: How names end that the server makes up: ``_key``.
+        suffix: How names end that the server makes up: ``_.+_key``.
         choice: How such a name begins if the server made it up for the table as it is now. Long
             names are cut somewhere, so that nothing can be said of their beginning.
 
     """
     return f"""CASE
-        WHEN {name} !~ ('{suffix}[0-9]*$') THEN 'user'
+        WHEN {name} !~ '{suffix}[0-9]*$' THEN 'user'
         WHEN octet_length({name}) > 60 OR starts_with({name}, {choice}) THEN 'server'
         ELSE 'history' END"""

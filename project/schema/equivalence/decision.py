@@ -30,6 +30,9 @@ from project.schema.snapshot import (
 #: Tells whether two values of an attribute of an item mean the same.
 Decision = Callable[[Connection, Item, str, str], bool]
 
+#: How the server calls the sequence of a column: table, column, "seq".
+MADE_UP_SEQUENCE = re.compile(r"[^_.]_.+_seq\d*$")
+
 #: What the reader of a catalog says where its role may not look.
 NOT_SHOWN = "not shown to this role"
 
@@ -52,30 +55,40 @@ def without_equivalents(
         for difference in differences
         if not _equivalent(connection, expected.items.get(difference.key), difference)
     ]
-    renamed = _same_but_for_names(connection, left, expected, found)
-    return [difference for difference in left if difference.key not in renamed]
+    here, there = _same_but_for_names(connection, left, expected, found)
+    return [
+        difference
+        for difference in left
+        if (difference.expected is not MISSING and difference.key not in here)
+        or (difference.found is not MISSING and difference.key not in there)
+    ]
 
 
 def _same_but_for_names(
     connection: Connection, differences: Iterable[Difference], expected: Snapshot, found: Snapshot
-) -> set[Key]:
-    """Find items that only one side has, of names that say nothing, and that mean the same."""
-    whole = [difference for difference in differences if difference.attribute is None]
-    missing = [expected.items[d.key] for d in whole if d.found is MISSING]
-    unexpected = [found.items[d.key] for d in whole if d.expected is MISSING]
-    renamed: set[Key] = set()
-    for item in missing:
-        for other in unexpected:
+) -> tuple[set[Key], set[Key]]:
+    """Find items of the one side that are there on the other under a name that says nothing.
+
+    Two constraints without names that were made in another order have each other's name.
+    """
+    keys = dict.fromkeys(difference.key for difference in differences)
+    others = [found.items[key] for key in keys if key in found.items]
+    here: set[Key] = set()
+    there: set[Key] = set()
+    for item in (expected.items[key] for key in keys if key in expected.items):
+        for other in others:
             if (
                 item.key.kind == other.key.kind
                 and item.key.name[:-1] == other.key.name[:-1]
-                and other.key not in renamed
+                and item.key != other.key
+                and other.key not in there
                 and name_says_nothing(item, other)
                 and _same_attributes(connection, item, other)
             ):
-                renamed |= {item.key, other.key}
+                here.add(item.key)
+                there.add(other.key)
                 break
-    return renamed
+    return here, there
 
 
 def _same_attributes(connection: Connection, item: Item, other: Item) -> bool:
@@ -95,8 +108,8 @@ def _equivalent(connection: Connection, item: Item | None, difference: Differenc
     if NOT_SHOWN in {one, other}:
         return True
     if attribute == ("column", "sequence"):
-        # None is a name that the server made up; another one may be left from before a rename.
-        return None in {one, other} and str(one or other).rstrip("0123456789").endswith("_seq")
+        # None is a name that the server made up; another one may be left from before two renames.
+        return None in {one, other} and bool(MADE_UP_SEQUENCE.search(str(one or other)))
     if attribute in PARAMETERS:
         return _parameters(one) == _parameters(other)
     if isinstance(one, str) and isinstance(other, str):

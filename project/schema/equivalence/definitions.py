@@ -82,6 +82,7 @@ def same_definition(
     """
     if text.functions(one) != text.functions(other):
         return False
+    one, other = text.one_name_for_now(one), text.one_name_for_now(other)
     try:
         with copied(connection, *table) as copy:
             read = [_read(connection, kind, copy, definition) for definition in (one, other)]
@@ -136,8 +137,11 @@ def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found:
     """Tell whether a change of one column's type makes `found` of what `fresh` was written as.
 
     What the user wrote is not known; it is tried with fewer and fewer casts, as long as it still
-    means `fresh` now.
+    means `fresh` now. A change of type adds casts of columns. Where it takes one away, the column
+    had the type of an explicit cast before, and the meaning has changed with it.
     """
+    if text.casts_of_columns(fresh) > text.casts_of_columns(found):
+        return False
     meant, left = (_read(connection, kind, copy, definition) for definition in (fresh, found))
     former = dict.fromkeys([*text.casts(fresh), *text.casts(found), *FORMER])
     columns = [c for c in _columns(connection, copy) if c.name in fresh and c.name in found]

@@ -72,6 +72,11 @@ def casts(text: str) -> Iterator[str]:
             yield match["type"].removesuffix("[]")
 
 
+def casts_of_columns(text: str) -> int:
+    """Count the casts of anything but literals."""
+    return len(list(casts(without_casts(text, of_literals_only=True))))
+
+
 def functions(text: str) -> set[str]:
     """Collect the functions that are not the server's own, which are printed with their schema."""
     return set(re.findall(r"(?:\w+|\"\")\.(?:\w+|\"\")(?=\()|OPERATOR\([^)]*\)", _names_kept(text)))
