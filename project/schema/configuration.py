@@ -46,6 +46,7 @@ class Project:
     section: str = "alembic"
     url_env: str | None = None  # the variable from which its env.py takes the URL
     ignore: tuple[Ignore, ...] = ()
+    undeclared: bool = True  # whether to speak of what models cannot say
 
     @classmethod
     def load(
@@ -54,7 +55,7 @@ class Project:
         """Take what is not given from ``[tool.project.schema]`` of the pyproject.toml beside it.
 
         Raises:
-            UsageError: there is no such file, or an ``ignore`` lacks its pattern or its reason.
+            UsageError: there is no such file, or what is said in the table cannot be understood.
 
         """
         path = Path(ini).resolve()
@@ -62,7 +63,13 @@ class Project:
             raise UsageError(f"There is no {ini}; name the project's alembic.ini with -c.")
         table = _table(path.parent / "pyproject.toml")
         ignore = tuple(_ignored(table.get("ignore", [])))
-        return cls(path, section, url_env or table.get("url_env"), ignore)
+        undeclared = table.get("undeclared", True)
+        if not isinstance(undeclared, bool):
+            raise UsageError(
+                "undeclared of [tool.project.schema] in pyproject.toml is true or false, and not"
+                f" {undeclared!r}."
+            )
+        return cls(path, section, url_env or table.get("url_env"), ignore, undeclared)
 
     def open(self, database: sa.URL) -> Source:
         """Start a process of the project's own on a scratch database."""

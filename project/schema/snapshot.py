@@ -92,6 +92,29 @@ def differences(expected: Snapshot, found: Snapshot) -> list[Difference]:
     return sorted(result, key=lambda difference: (difference.key, difference.attribute or ""))
 
 
+def reordered(expected: Snapshot, found: Snapshot) -> list[Difference]:
+    """Tell in which tables the columns that both sides have stand in another order.
+
+    Information only: only ``SELECT *`` and COPY without names can tell, and no ALTER mends it.
+    """
+    here, there = _columns(expected, found), _columns(found, expected)
+    return [
+        Difference(Key("table", table), "order of columns", columns, there[table])
+        for table, columns in sorted(here.items())
+        if columns != there[table]
+    ]
+
+
+def _columns(snapshot: Snapshot, other: Snapshot) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """List, in their order, the columns of each table that another snapshot has, too."""
+    columns: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for key in snapshot.items:
+        if key.kind == "column" and key in other.items:
+            table = key.name[:-1]
+            columns[table] = (*columns.get(table, ()), key.name[-1])
+    return columns
+
+
 def _match(
     expected: Snapshot, found: Snapshot
 ) -> tuple[list[tuple[Item, Item]], list[Item], list[Item]]:

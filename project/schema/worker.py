@@ -27,8 +27,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import loading
-from project.schema.definitions import Definitions
+from project.schema import entities, loading
+from project.schema.definitions import Definitions, imported
 from project.schema.steering import RefusedError, Steering
 
 
@@ -156,6 +156,7 @@ class Worker:
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
+            "imported": imported(),
         }
 
     def create_all(self) -> None:
@@ -167,6 +168,7 @@ class Worker:
                 for name in sorted(_schemas(metadata)):
                     connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
                 metadata.create_all(connection)
+            entities.create(connection, metadatas)
 
         async def create_asynchronously(url: sa.URL) -> None:
             # Only here: it needs greenlet, which a synchronous project does without.

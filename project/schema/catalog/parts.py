@@ -16,7 +16,7 @@ VISIBLE = """
 FIRST = 16384
 
 #: Names of options whose values are nobody's to read.
-SECRET = "pass|secret|token|credential|(api|private|access|account|sas)_?key"
+HIDDEN = "pass|secret|token|credential|(api|private|access|account|sas)_?key"
 
 
 def own(catalog: str, oid: str) -> str:
@@ -31,14 +31,14 @@ def listed(options: str) -> str:
 
     The order is that of the bytes: two databases may collate differently.
     """
-    return f"(SELECT jsonb_agg(o ORDER BY o COLLATE \"C\") FROM unnest({options}) AS o)"
+    return f'(SELECT jsonb_agg(o ORDER BY o COLLATE "C") FROM unnest({options}) AS o)'
 
 
 def unveiled(options: str) -> str:
     """Write options of a foreign object, without the values of those that are secrets."""
     return f"""(
         SELECT jsonb_agg(
-            CASE WHEN name ~* '{SECRET}' THEN name || '=***' ELSE o END ORDER BY name COLLATE "C")
+            CASE WHEN name ~* '{HIDDEN}' THEN name || '=***' ELSE o END ORDER BY name COLLATE "C")
         FROM unnest({options}) AS o, split_part(o, '=', 1) AS name
     )"""
 

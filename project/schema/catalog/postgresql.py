@@ -1,9 +1,10 @@
 """PostgreSQL's catalog as a snapshot: one set-based query for each kind of object.
 
 Every query answers rows of (name, attributes, named by): the name as an array from the schema
-down, the attributes as a JSON object, and who may have chosen the name. Whatever is an expression or a definition is printed
-by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …; "System Information Functions",
-"System Catalog Information Functions"), so two spellings that it reads alike are equal here.
+down, the attributes as a JSON object, and who may have chosen the name. Whatever is an expression
+or a definition is printed by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …;
+"System Information Functions", "System Catalog Information Functions"), so two spellings that it
+reads alike are equal here.
 
 A column that a release of PostgreSQL does not have yet is read as ``to_jsonb(row) ->> 'name'``,
 which is null there: one text of each query serves 15 to 18.
@@ -48,6 +49,7 @@ PIN = sql.SQL("SELECT {}").format(
         sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in PINNED.items()
     )
 )
+
 
 def read(
     connection: psycopg.Connection,

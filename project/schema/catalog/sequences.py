@@ -16,7 +16,8 @@ OWNED = f"""
         SELECT DISTINCT ON (refobjid, refobjsubid)
             seqrelid, refobjid AS table_oid, refobjsubid AS number, {COUNTING} AS counting,
             format('nextval(%L::regclass)', seqrelid::regclass) AS next_number,
-            CASE WHEN sequence.relnamespace <> parent.relnamespace OR sequence.relname !~ '_seq[0-9]*$'
+            CASE WHEN sequence.relnamespace <> parent.relnamespace
+                OR sequence.relname !~ '_seq[0-9]*$'
                 OR NOT (starts_with(sequence.relname, parent.relname || '_')
                     OR strpos(sequence.relname, '_' || attname || '_seq') > 0
                     OR octet_length(sequence.relname) > 60)

@@ -202,7 +202,12 @@ def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
     relation = sql.Identifier(schema, table).as_string(connection)
     with undone(connection):
         understood = [
-            rule(connection, create.replace("CREATE RULE", "CREATE OR REPLACE RULE", 1), relation, name)
+            rule(
+                connection,
+                create.replace("CREATE RULE", "CREATE OR REPLACE RULE", 1),
+                relation,
+                name,
+            )
             for create in (one, other)
         ]
     return understood[0] is not None and understood[0] == understood[1]

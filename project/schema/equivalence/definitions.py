@@ -115,7 +115,8 @@ def _after(
             if row is None:
                 return None
             expressions = [
-                part and plan(connection, f"SELECT {part} FROM {copy}") for part in row[:2]
+                part and plan(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
+                for part in row[:2]
             ]
             return [*expressions, *row[2:]]
     except psycopg.Error:

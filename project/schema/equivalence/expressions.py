@@ -90,8 +90,9 @@ def rule(connection: Connection, create: str, relation: str, name: str) -> str |
         with undone(connection):
             connection.execute(create.encode())
             row = connection.execute(
-                "SELECT concat_ws(' ', ev_type, is_instead, ev_qual, ev_action), ev_class::oid::text"
-                " FROM pg_rewrite WHERE ev_class = %s::regclass AND rulename = %s",
+                "SELECT concat_ws(' ', ev_type, is_instead, ev_qual, ev_action),"
+                " ev_class::oid::text FROM pg_rewrite"
+                " WHERE ev_class = %s::regclass AND rulename = %s",
                 [relation, name],
             ).fetchone()
     except psycopg.Error:

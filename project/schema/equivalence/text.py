@@ -9,7 +9,8 @@ TOKEN = re.compile(
     (?P<literal>[eE]?'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")*")
     | (?P<cast>::(?P<type>(?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?
-        (?:[ ]varying|[ ]precision)?(?:\(\d+(?:,\d+)?\))?(?:[ ]with(?:out)?[ ]time[ ]zone)?(?:\[\])*))
+        (?:[ ]varying|[ ]precision)?(?:\(\d+(?:,\d+)?\))?(?:[ ]with(?:out)?[ ]time[ ]zone)?
+        (?:\[\])*))
     | (?P<number>\b\d[\d.]*)
     | (?P<word>\w+)
     | (?P<space>\s+)
@@ -49,7 +50,7 @@ def without_casts(text: str, *, of_literals_only: bool) -> str:
         if match["cast"] is not None:
             if not of_literals_only or after_literal:
                 continue
-        elif part not in ")":
+        elif part != ")":
             after_literal = kind in {"literal", "number"} or part == "]"
         parts.append(part)
     return "".join(parts)
