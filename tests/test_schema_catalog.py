@@ -54,6 +54,23 @@ EQUAL = [
     for case in tomllib.loads((CASES / "equal.toml").read_text())["case"]
 ]
 
+#: Kind and attribute, as the reference lists them.
+DOCUMENTED = {
+    (kind, attribute)
+    for kind, attributes in re.findall(
+        r"^\| ([a-z ]+) \| ([a-z ,]+) \|$",
+        (ROOT / "docs" / "reference" / "schema.md").read_text().partition("| Kind |")[2],
+        re.MULTILINE,
+    )
+    for attribute in attributes.split(", ")
+}
+
+#: For these it takes functions in C that no server brings.
+WITHOUT_A_CASE = {
+    ("base type", "element"),
+    *(("text search parser", part) for part in ("start", "token", "end", "lexical types")),
+}
+
 
 @pytest.fixture(scope="module")
 def two_databases(scratch_server: sa.URL) -> Iterator[list[Connection]]:
@@ -85,6 +102,8 @@ def compare(
         for statement in STATEMENT.split(script.strip()):
             connection.execute(statement.encode())
     here, there = map(read, connections)
+    for item in (*here.items.values(), *there.items.values()):
+        assert {(item.key.kind, attribute) for attribute in item.attributes} <= DOCUMENTED
     return (
         without_equivalents(differences(here, there), here, there, connections[0]),
         without_equivalents(differences(there, here), there, here, connections[1]),
@@ -124,3 +143,15 @@ def test_nothing_is_said_of_what_means_the_same(
 ) -> None:
     skip_where_it_cannot_be(two_databases[0], case)
     assert compare(two_databases, case["one"], case["other"]) == ([], [])
+
+
+def test_every_attribute_has_a_case_that_changes_it() -> None:
+    kinds = sorted({kind for kind, _ in DOCUMENTED}, key=len, reverse=True)
+    changed = set()
+    for case in tomllib.loads((CASES / "drift.toml").read_text())["case"]:
+        for line in (line for says in case["changes"].values() for line in says):
+            kind = next(kind for kind in kinds if line.startswith(f"{kind} "))
+            if attribute := re.search(r": ([a-z ]+)$", line):
+                changed.add((kind, attribute[1]))
+    asked_for = {pair for pair in DOCUMENTED if re.match("privileges|owner|default", pair[0])}
+    assert changed == DOCUMENTED - WITHOUT_A_CASE - asked_for

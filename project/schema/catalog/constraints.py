@@ -78,7 +78,6 @@ INDEX = f"""
         'definition', replace(substring(definition FROM strpos(definition, ' USING ') + 1),
             coalesce({_STORAGE}, ''), ''),
         'storage parameters', {listed("index.reloptions")},
-        'on this table only', definition ~ ' ON ONLY ',
         'valid', indisvalid,
         'clustered', indisclustered,
         'replica identity', nullif(indisreplident, false),
