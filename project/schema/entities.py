@@ -6,15 +6,27 @@ their public interfaces. Neither is imported unless the project has done so.
 
 Sources:
     https://olirice.github.io/alembic_utils/api/ (``to_sql_statement_create``)
-    https://sqlalchemy-declarative-extensions.readthedocs.io (``register_sqlalchemy_events``)
+    https://sqlalchemy-declarative-extensions.readthedocs.io (``compare_views`` and its like)
 
 """
 
+import importlib
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+
+LIBRARY = "sqlalchemy_declarative_extensions"
+
+#: What it declares, in the order in which one may need the other.
+KINDS = {
+    "schema": "schemas",
+    "function": "functions",
+    "procedure": "procedures",
+    "view": "views",
+    "trigger": "triggers",
+}
 
 #: duplicate_object, duplicate_function, duplicate_table, duplicate_schema: an extension, for
 #: instance, that is there before the tables, which may need it.
@@ -40,18 +52,23 @@ def create(connection: sa.Connection, metadatas: Iterable[sa.MetaData]) -> None:
 def _declared_on(metadata: sa.MetaData, connection: sa.Connection) -> None:
     """Create what ``declare_database`` has put beside a metadata.
 
-    Not the roles, which belong to the server, nor grants to them, nor rows.
+    Not the roles, which belong to the server, nor grants to them, nor rows. The library would also
+    drop what was not declared with it, such as the view of an event: only what it creates is done.
     """
-    library: Any = sys.modules.get("sqlalchemy_declarative_extensions")
-    if library is None:
+    if LIBRARY not in sys.modules:
         return
-    # The project's own events are on the metadata itself, and have run.
-    carrier = sa.MetaData(naming_convention=metadata.naming_convention)
-    carrier.info.update(metadata.info)
-    for kind in ("schemas", "functions", "procedures", "views", "triggers"):
-        if carrier.info.get(kind) is not None:
-            library.register_sqlalchemy_events(carrier, **{kind: True})
-    carrier.create_all(connection)
+    for kind, plural in KINDS.items():
+        declared = metadata.info.get(plural)
+        if declared is None:
+            continue
+        comparing = importlib.import_module(f"{LIBRARY}.{kind}.compare")
+        operations = getattr(comparing, f"compare_{plural}")(connection, declared)
+        for operation in operations:
+            if type(operation).__name__.startswith("Create"):
+                arguments = [connection.dialect] if kind == "view" else []
+                for statement in operation.to_sql(*arguments):
+                    written = sa.text(statement) if isinstance(statement, str) else statement
+                    connection.execute(written)
 
 
 def _registered(connection: sa.Connection) -> None:
