@@ -76,7 +76,8 @@ def _registered(connection: sa.Connection) -> None:
     library: Any = sys.modules.get("alembic_utils.replaceable_entity")
     left = list(library.registry.entities()) if library else []
     for schema in sorted({entity.schema for entity in left}):
-        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+        if not sa.inspect(connection).has_schema(schema):
+            connection.execute(sa.schema.CreateSchema(schema))
     while left:
         refused: dict[Any, sa.exc.DBAPIError] = {}
         for entity in left:
