@@ -1,7 +1,7 @@
 """An Alembic project, and how it wants to be asked."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +47,7 @@ class Project:
     url_env: str | None = None  # the variable from which its env.py takes the URL
     ignore: tuple[Ignore, ...] = ()
     safe: bool = True  # whether autogenerate writes what requests in flight do not notice
+    undeclared: bool = True  # whether to speak of what models cannot say
 
     @classmethod
     def load(
@@ -55,7 +56,7 @@ class Project:
         """Take what is not given from ``[tool.project.schema]`` of the pyproject.toml beside it.
 
         Raises:
-            UsageError: there is no such file, or an ``ignore`` lacks its pattern or its reason.
+            UsageError: there is no such file, or what is said in the table cannot be understood.
 
         """
         path = Path(ini).resolve()
@@ -63,8 +64,14 @@ class Project:
             raise UsageError(f"There is no {ini}; name the project's alembic.ini with -c.")
         table = _table(path.parent / "pyproject.toml")
         ignore = tuple(_ignored(table.get("ignore", [])))
-        safe = bool(table.get("safe", True))
-        return cls(path, section, url_env or table.get("url_env"), ignore, safe)
+        return cls(
+            path,
+            section,
+            url_env or table.get("url_env"),
+            ignore,
+            safe=_switch(table, "safe"),
+            undeclared=_switch(table, "undeclared"),
+        )
 
     def open(self, database: sa.URL) -> Source:
         """Start a process of the project's own on a scratch database."""
@@ -100,6 +107,16 @@ def models_only(reference: str, folder: Path) -> Iterator[Project]:
         ini = f"[alembic]\nscript_location = %(here)s\nprepend_sys_path = {path}\n"
         (script / "alembic.ini").write_text(ini + "path_separator = newline\n")
         yield Project(script / "alembic.ini")
+
+
+def _switch(table: Mapping[str, Any], name: str) -> bool:
+    """Read a switch, which is on unless it is turned off."""
+    value = table.get(name, True)
+    if not isinstance(value, bool):
+        raise UsageError(
+            f"{name} of [tool.project.schema] in pyproject.toml is true or false, not {value!r}."
+        )
+    return value
 
 
 def _table(pyproject: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where a table is defined: noted while a project's models are imported, not searched for later."""
 
 import inspect
+import sys
 import sysconfig
 import weakref
 from dataclasses import dataclass, field
@@ -66,9 +67,19 @@ class Definitions:
         }
 
 
+def imported() -> list[str]:
+    """Tell which files of the project's own have been imported."""
+    # A module may be anything that somebody put there, and may answer with anything.
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return sorted({file for file in files if isinstance(file, str) and _is_own(file)})
+
+
 def _is_foreign(code: CodeType) -> bool:
     """Tell the foreign project's code from this file, Python and what is installed."""
-    path = code.co_filename
+    return _is_own(code.co_filename)
+
+
+def _is_own(path: str) -> bool:
     return not (path.startswith(("<", LIBRARY, HERE)) or "site-packages" in path)
 
 

@@ -5,6 +5,7 @@ migrations makes, both on scratch databases of one server. PostgreSQL stores bot
 normalised them; what differs between the catalogs differs in fact.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,18 +18,20 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import integrity, scratch
+from project.schema import integrity, scratch, wording
 from project.schema.catalog import read
 from project.schema.configuration import Ignore, Project, models_only
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding, Report
 from project.schema.progress import Progress, silent
-from project.schema.remedy import remedy, shown
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
-from project.schema.source import History, MetadataFacts, Revision, Source
+from project.schema.snapshot import Snapshot, differences, reordered
+from project.schema.source import History, MetadataFacts, Revision, Source, SourceError
+from project.schema.unimported import unimported
 
-#: Kinds whose items go with a table: of a table that one side lacks, they are not said one by one.
-PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
+#: What PostgreSQL says of an extension that is not installed beside it.
+EXTENSION_LACKING = re.compile(
+    r'extension "(?P<name>[^"]+)" is not available|control file ".*/(?P<file>[^/"]+)\.control"'
+)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -59,22 +62,26 @@ def models_against_migrations(
         # The models are imported while the history is: that takes longer than to make tables.
         importing = aside.submit(declared.metadata)
         graph = migrations.history
-        migrations.upgrade(history, "heads", progress)
-        migrations.end()
-        facts = importing.result()
-        install_extensions(expected, found)
-        declared.create_all(models)
-        declared.end()
+        with _extensions_explained():
+            migrations.upgrade(history, "heads", progress)
+            migrations.end()
+            facts = importing.result()
+            install_extensions(expected, found)
+            declared.create_all(models)
+            declared.end()
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
         )
-        differing = without_equivalents(differences(here, there), expected)
+        differing = without_equivalents(differences(here, there), here, there, expected)
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
-        *_said(differing, here, "the models", "the migrations", facts),
+        *_unimported(facts),
+        *wording.said(differing, here, "the models", "the migrations", facts),
+        *wording.reordered(reordered(here, there), "the models", "the migrations", facts),
     ]
+    findings, undeclared = _without_undeclared(findings, project)
     kept, unused = _without_ignored(findings, project.ignore)
     report = Report(
         "models against migrations",
@@ -83,6 +90,7 @@ def models_against_migrations(
             _length(graph),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
             *_filters(facts),
+            *undeclared,
         ),
     )
     return project.relative(report)
@@ -115,13 +123,19 @@ def database_against_migrations(
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
-        for revision in sorted(stamped):
-            source.upgrade(history, revision, progress)
+        with _extensions_explained():
+            for revision in sorted(stamped):
+                source.upgrade(history, revision, progress)
         with connected(history) as expecting:
             expected = read(expecting, leave_out, privileges=privileges)
-            differing = without_equivalents(differences(expected, found), expecting)
+            differing = without_equivalents(
+                differences(expected, found), expected, found, expecting
+            )
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
-    findings = _said(differing, expected, "the migrations", "the database", None)
+    findings = [
+        *wording.said(differing, expected, "the migrations", "the database", None),
+        *wording.reordered(reordered(expected, found), "the migrations", "the database", None),
+    ]
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
     kept, _ = _without_ignored(findings, project.ignore)
     report = Report(
@@ -161,15 +175,20 @@ def metadata_against_database(
         connected(models) as expecting,
         connected(database, read_only=True) as live,
     ):
-        install_extensions(expecting, live)
-        declared.create_all(models)
+        with _extensions_explained():
+            install_extensions(expecting, live)
+            declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
         expected, found = read(expecting, leave_out), read(live, leave_out)
-        differing = without_equivalents(differences(expected, found), expecting)
+        differing = without_equivalents(differences(expected, found), expected, found, expecting)
     return Report(
         f"{reference} against the database",
-        tuple(_said(differing, expected, "the models", "the database", facts)),
+        (
+            *_unimported(facts),
+            *wording.said(differing, expected, "the models", "the database", facts),
+            *wording.reordered(reordered(expected, found), "the models", "the database", facts),
+        ),
         (f"{len(expected.items)} objects compared", _versions(found, expected)),
     )
 
@@ -200,6 +219,27 @@ def install_extensions(expected: Connection, found: Connection) -> None:
         expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
         create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
         expected.execute(create.format(*names))
+
+
+@contextmanager
+def _extensions_explained() -> Iterator[None]:
+    """Say what to do about an extension that the scratch server lacks.
+
+    Raises:
+        ScratchError: it lacks one.
+
+    """
+    try:
+        yield
+    except (SourceError, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+        lacking = EXTENSION_LACKING.search(str(error))
+        if lacking is None:
+            raise
+        name = lacking["name"] or lacking["file"]
+        raise scratch.ScratchError(
+            f"The scratch server lacks the extension {name}: name one that has it, in"
+            " SCRATCH_DATABASE_URL=postgresql://user:password@host/database."
+        ) from error
 
 
 def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
@@ -247,56 +287,28 @@ def _graph(history: History) -> Iterator[Finding]:
             )
 
 
-def _said(
-    differing: Iterable[Difference],
-    expected: Snapshot,
-    here: str,
-    there: str,
-    facts: MetadataFacts | None,
-) -> Iterator[Finding]:
-    """Say each difference; what belongs to a table that is missing as a whole goes with it."""
-    listed = list(differing)
-    whole = {d.key.name for d in listed if d.key.kind == "table" and d.attribute is None}
-    for difference in listed:
-        if difference.key.kind in PARTS and difference.key.name[:2] in whole:
-            continue
-        key = difference.key
-        path, line = _place(facts, key)
+def _unimported(facts: MetadataFacts) -> Iterator[Finding]:
+    for name, place in unimported(facts):
         yield Finding(
-            f"{key.kind.replace(' ', '-')}-{_code(difference)}",
-            _sentence(difference, here, there),
-            object=str(key),
-            attribute=difference.attribute or "",
-            expected=shown(difference.expected),
-            found=shown(difference.found),
-            remedy=remedy(difference, expected),
-            path=path,
-            line=line,
+            "model-not-imported",
+            f"{name} lies beside the models and is never imported: the metadata lacks its table.",
+            object=f"model {name}",
+            remedy="import its module where the others are, or move it elsewhere",
+            path=place.path,
+            line=place.line,
+            origin="models",
         )
 
 
-def _code(difference: Difference) -> str:
-    if difference.found is MISSING:
-        return "missing"
-    return "unexpected" if difference.expected is MISSING else "differs"
-
-
-def _sentence(difference: Difference, here: str, there: str) -> str:
-    if difference.found is MISSING:
-        return f"The {difference.key} is in {here} and not in {there}."
-    if difference.expected is MISSING:
-        return f"The {difference.key} is in {there} and not in {here}."
-    return f"The {difference.attribute} of {difference.key} differs between {here} and {there}."
-
-
-def _place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
-    """Find the line of the model that declares the object, or else its table."""
-    if facts is None:
-        return "", 0
-    for name in (key.name[:3], key.name[:2]):
-        if place := facts.places.get(".".join(name)):
-            return place
-    return "", 0
+def _without_undeclared(
+    findings: list[Finding], project: Project
+) -> tuple[list[Finding], list[str]]:
+    """Leave out what models cannot say, where the project does not want to hear of it."""
+    if project.undeclared:
+        return findings, []
+    kept = [finding for finding in findings if finding.origin != "undeclared"]
+    left_out = len(findings) - len(kept)
+    return kept, [f"{left_out} differences in what models cannot say are left out"] * bool(left_out)
 
 
 def _without_ignored(

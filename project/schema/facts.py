@@ -50,6 +50,7 @@ class Table:
     metadata: int  # the position in env.py's list
     place: Place | None  # of the class or the Table; None where that is not the project's own
     columns: Mapping[str, Place]  # by the column's name; only those that were found
+    bases: frozenset[str]  # names of its classes and of theirs
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class MetadataFacts:
     version_table: str
     version_table_schema: str | None
     include_schemas: bool
+    imported: frozenset[str]  # files of the project's own, without the revisions
     filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name", …
 
     @property
@@ -118,6 +120,7 @@ def metadata(told: Mapping[str, Any]) -> MetadataFacts:
         version_table=told["version_table"],
         version_table_schema=told["version_table_schema"],
         include_schemas=told["include_schemas"],
+        imported=frozenset(told["imported"]),
         filters=tuple(told["filters"]),
     )
 
@@ -138,4 +141,5 @@ def _table(told: Mapping[str, Any], read: Callable[[Path], bytes]) -> Table:
         place = place or call
         for column, line in syntax.column_lines(read(Path(call.path)), call.line).items():
             columns.setdefault(column, Place(call.path, line))
-    return Table(told["name"], told["schema"], told["metadata"], place, columns)
+    bases = frozenset(name.rpartition(".")[2] for _, name in told["classes"])
+    return Table(told["name"], told["schema"], told["metadata"], place, columns, bases)

@@ -26,9 +26,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import candidate, graph, loading
+from project.schema import candidate, entities, graph, loading
 from project.schema.conversation import Conversation
-from project.schema.definitions import Definitions
+from project.schema.definitions import Definitions, imported
 from project.schema.steering import STEERED, RefusedError, Steering
 from project.schema.stepping import Steps
 
@@ -177,6 +177,7 @@ class Worker:
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
+            "imported": imported(),
         }
 
     def create_all(self) -> None:
@@ -188,6 +189,7 @@ class Worker:
                 for name in sorted(_schemas(metadata)):
                     connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
                 metadata.create_all(connection)
+            entities.create(connection, metadatas)
 
         candidate.connected(self.steering, create)
 

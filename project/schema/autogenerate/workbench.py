@@ -74,7 +74,8 @@ class Workbench:
     def to_models(self, found: Snapshot) -> list[Difference]:
         """Tell how a catalog differs from what the models make; what is ignored does not count."""
         expected = self.after.catalog
-        listed = without_equivalents(differences(expected, found), self.models)
+        differing = differences(expected, found)
+        listed = without_equivalents(differing, expected, found, self.models)
         return [
             difference
             for difference in listed

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import psycopg
 
-from project.schema.catalog.postgresql import VISIBLE, pinned
+from project.schema.catalog.parts import VISIBLE
+from project.schema.catalog.postgresql import pinned
 from project.schema.snapshot import Key
 
 #: Kind and name of everything that can depend or be depended on; with the table of what is part of

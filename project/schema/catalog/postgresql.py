@@ -1,9 +1,10 @@
 """PostgreSQL's catalog as a snapshot: one set-based query for each kind of object, all in one.
 
-Every query answers rows of (name, attributes, name is made up): the name as an array from the
-schema down, the attributes as a JSON object. Whatever is an expression or a definition is printed
-by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …; "System Information Functions",
-"System Catalog Information Functions"), so two spellings that it reads alike are equal here.
+Every query answers rows of (name, attributes, named by): the name as an array from the schema
+down, the attributes as a JSON object, and who may have chosen the name. Whatever is an expression
+or a definition is printed by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …;
+"System Information Functions", "System Catalog Information Functions"), so two spellings that it
+reads alike are equal here.
 
 A column that a release of PostgreSQL does not have yet is read as ``to_jsonb(row) ->> 'name'``,
 which is null there: one text of each query serves 15 to 18.
@@ -21,13 +22,17 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from project.schema.catalog.constraints import CONSTRAINTS
+from project.schema.catalog.parts import VISIBLE
 from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
+from project.schema.catalog.rarities import PRESENT, RARITIES
+from project.schema.catalog.sequences import SEQUENCES
 from project.schema.catalog.tables import TABLES
 from project.schema.catalog.types import TYPES
-from project.schema.snapshot import Item, Key, Snapshot, Value
+from project.schema.snapshot import Item, Key, NamedBy, Snapshot, Value
 
-QUERIES = {**TABLES, **TYPES, **PROGRAMS}
+QUERIES = {**TABLES, **CONSTRAINTS, **SEQUENCES, **TYPES, **PROGRAMS}
 
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
@@ -77,17 +82,6 @@ USERS = "".join(
     for catalog, number in LARGE.items()
 )
 
-#: Relations that queries leave out: the system's, those of extensions, temporary ones.
-VISIBLE = """
-    visible_schema AS MATERIALIZED (
-        SELECT oid, nspname FROM pg_namespace
-        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-    ),
-    member AS MATERIALIZED (
-        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
-    )
-"""
-
 
 def read(
     connection: psycopg.Connection,
@@ -108,7 +102,8 @@ def read(
 
     """
     with pinned(connection):
-        rows = connection.execute(statement(privileges=privileges).encode()).fetchall()
+        text = statement(_rare(connection), privileges=privileges)
+        rows = connection.execute(text.encode()).fetchall()
     outside = [tuple(table) for table in leave_out]
     items = (parsed(*row) for row in rows)
     return Snapshot.of(
@@ -126,13 +121,21 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
+def _rare(connection: psycopg.Connection) -> frozenset[str]:
+    """Choose the rare kinds of which the database has any."""
+    row = connection.execute(PRESENT.encode()).fetchone()
+    present = row[0] if row else ()
+    return frozenset(kind for kind, (catalog, _) in RARITIES.items() if catalog in present)
+
+
 @cache
-def statement(*, privileges: bool) -> str:
+def statement(rare: frozenset[str], *, privileges: bool) -> str:
     """Join the queries to one: one plan, one answer, and shared what several of them begin with."""
     queries = QUERIES | PRIVILEGES if privileges else QUERIES
+    queries = queries | {kind: RARITIES[kind][1] for kind in sorted(rare)}
     parts = (
-        f"SELECT '{kind}', array_to_json(name)::text, attributes::text, made_up"
-        f" FROM ({_standing_alone(query)}) AS item (name, attributes, made_up)"
+        f"SELECT '{kind}', array_to_json(name)::text, attributes::text, named_by"
+        f" FROM ({_standing_alone(query)}) AS item (name, attributes, named_by)"
         for kind, query in queries.items()
     )
     return f"WITH {USERS} {VISIBLE} {' UNION ALL '.join(parts)}"
@@ -144,10 +147,10 @@ def _standing_alone(query: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def parsed(kind: str, name: str, attributes: str, made_up: bool) -> Item:  # noqa: FBT001
+def parsed(kind: str, name: str, attributes: str, named_by: NamedBy) -> Item:
     """Return the same item for the same text, which most of two snapshots is."""
     values = {key: _value(value) for key, value in msgspec.json.decode(attributes).items()}
-    return Item(Key(kind, tuple(msgspec.json.decode(name))), values, made_up)
+    return Item(Key(kind, tuple(msgspec.json.decode(name))), values, named_by)
 
 
 def _value(value: Any) -> Value:  # noqa: ANN401
