@@ -5,7 +5,6 @@ migrations makes, both on scratch databases of one server. PostgreSQL stores bot
 normalised them; what differs between the catalogs differs in fact.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,20 +17,15 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import integrity, scratch, wording
+from project.schema import extensions, integrity, scratch, wording
 from project.schema.catalog import read
 from project.schema.configuration import Ignore, Project, models_only
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding, Report
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Snapshot, differences, reordered
-from project.schema.source import History, MetadataFacts, Revision, Source, SourceError
+from project.schema.source import History, MetadataFacts, Revision, Source
 from project.schema.unimported import unimported
-
-#: What PostgreSQL says of an extension that is not installed beside it.
-EXTENSION_LACKING = re.compile(
-    r'extension "(?P<name>[^"]+)" is not available|control file ".*/(?P<file>[^/"]+)\.control"'
-)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -62,11 +56,11 @@ def models_against_migrations(
         # The models are imported while the history is: that takes longer than to make tables.
         importing = aside.submit(declared.metadata)
         graph = migrations.history
-        with _extensions_explained():
+        with extensions.explained():
             migrations.upgrade(history, "heads", progress)
             migrations.end()
             facts = importing.result()
-            install_extensions(expected, found)
+            extensions.install(expected, found)
             declared.create_all(models)
             declared.end()
         leave_out = version_table(facts)
@@ -123,7 +117,7 @@ def database_against_migrations(
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
-        with _extensions_explained():
+        with extensions.explained():
             for revision in sorted(stamped):
                 source.upgrade(history, revision, progress)
         with connected(history) as expecting:
@@ -175,8 +169,8 @@ def metadata_against_database(
         connected(models) as expecting,
         connected(database, read_only=True) as live,
     ):
-        with _extensions_explained():
-            install_extensions(expecting, live)
+        with extensions.explained():
+            extensions.install(expecting, live)
             declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
@@ -206,40 +200,6 @@ def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
 def version_table(facts: MetadataFacts) -> list[tuple[str, str]]:
     """Return the table in which Alembic keeps the revision; it is not the user's."""
     return [(facts.version_table_schema or "public", facts.version_table)]
-
-
-def install_extensions(expected: Connection, found: Connection) -> None:
-    """Give the models the migrations' extensions: they cannot say them, but may use them."""
-    query = (
-        "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
-        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
-    )
-    for extension, schema in found.execute(query).fetchall():
-        names = sql.Identifier(schema), sql.Identifier(extension)
-        expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
-        create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
-        expected.execute(create.format(*names))
-
-
-@contextmanager
-def _extensions_explained() -> Iterator[None]:
-    """Say what to do about an extension that the scratch server lacks.
-
-    Raises:
-        ScratchError: it lacks one.
-
-    """
-    try:
-        yield
-    except (SourceError, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
-        lacking = EXTENSION_LACKING.search(str(error))
-        if lacking is None:
-            raise
-        name = lacking["name"] or lacking["file"]
-        raise scratch.ScratchError(
-            f"The scratch server lacks the extension {name}: name one that has it, in"
-            " SCRATCH_DATABASE_URL=postgresql://user:password@host/database."
-        ) from error
 
 
 def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:

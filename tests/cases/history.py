@@ -49,7 +49,7 @@ for declared in (
     "CREATE POLICY fair ON customer FOR SELECT USING (balance > 7)",
     "CREATE STATISTICS alike (ndistinct) ON mail, note FROM customer",
 ):
-    sa.event.listen(metadata, "after_create", sa.DDL(declared))
+    sa.event.listen(metadata, "after_create", sa.DDL(declared))  # type: ignore[no-untyped-call]
 
 
 def upgrade_1() -> None:

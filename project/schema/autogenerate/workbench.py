@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
 
-from project.schema import scratch
+from project.schema import extensions, scratch
 from project.schema.autogenerate.change import Path
 from project.schema.autogenerate.filters import Filters
 from project.schema.catalog import read
@@ -19,7 +19,7 @@ from project.schema.catalog.dependencies import (
     statements,
 )
 from project.schema.configuration import Ignore, Project
-from project.schema.drift import Connection, connected, install_extensions, version_table
+from project.schema.drift import Connection, connected, version_table
 from project.schema.equivalence import without_equivalents
 from project.schema.snapshot import Difference, Key, Snapshot, differences
 from project.schema.source import Source
@@ -119,7 +119,7 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
         copy = stack.enter_context(scratch.database(server, template=str(history.database)))
         expected = stack.enter_context(connected(models))
         trying = stack.enter_context(connected(copy))
-        install_extensions(expected, trying)
+        extensions.install(expected, trying)
         declared.create_all(models)
         declared.end()
         yield Workbench(
