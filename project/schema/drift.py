@@ -51,6 +51,7 @@ def models_against_migrations(
         connected(history) as found,
     ):
         graph = migrations.history
+        project.begin(history)
         migrations.upgrade(history, "heads")
         _install_extensions(expected, found)
         declared.create_all(models)
@@ -100,6 +101,7 @@ def database_against_migrations(
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
+        project.begin(history)
         for revision in sorted(stamped):
             source.upgrade(history, revision)
         with connected(history) as expecting:
@@ -221,10 +223,12 @@ def _graph(history: History) -> Iterator[Finding]:
             remedy=f'alembic merge -m "merge" {" ".join(sorted(heads))}',
         )
     for revision in history.revisions:
-        if revision.empty_downgrade:
+        if revision.empty_downgrade or not revision.has_downgrade:
             yield Finding(
                 "no-downgrade",
-                f"Revision {revision.revision} changes the schema and its downgrade does nothing.",
+                f"Revision {revision.revision} changes the schema and its downgrade does nothing."
+                if revision.has_downgrade
+                else f"Revision {revision.revision} has no downgrade.",
                 remedy="undo the upgrade, or raise with a sentence that says why it cannot be",
                 object=f"revision {revision.revision}",
                 path=str(revision.path),

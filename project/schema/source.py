@@ -28,7 +28,16 @@ PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
 #: Starts the worker. The foreign project may have a package of the same name as this one: it is
 #: loaded from its path and forgotten again before anything foreign is imported.
 START = """
-import importlib.util, sys
+import sys
+if sys.version_info < (3, 11):
+    version = sys.version_info[:2]
+    sys.exit("%s is Python %d.%d, and 3.11 or newer is needed" % (sys.executable, *version))
+if sys.path[0] == "":
+    del sys.path[0]  # what lies in the current folder does not come before what is installed
+try:
+    import alembic, importlib.util, sqlalchemy
+except ImportError as error:
+    sys.exit("%s has no %s" % (sys.executable, error.name))
 name = sys.argv[1]
 spec = importlib.util.spec_from_file_location(name, sys.argv[2])
 sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -94,6 +103,7 @@ class Source:
         python: str = sys.executable,
         folder: Path | None = None,
         arguments: Sequence[str] = (),
+        prepare: str | None = None,
     ) -> Self:
         """Start the process.
 
@@ -106,6 +116,7 @@ class Source:
             python: The interpreter that has what the project needs.
             folder: Where the project is run; the configuration's folder, unless given.
             arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
+            prepare: Python that is run in the process before anything of the project.
 
         Raises:
             SourceError: there is no such configuration, folder or interpreter.
@@ -117,8 +128,7 @@ class Source:
         log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
             process = subprocess.Popen(  # noqa: S603
-                # -P: what lies in the current folder does not come before what is installed.
-                [python, "-P", "-c", START, PACKAGE.parent.name, str(PACKAGE)],
+                [python, "-c", START, PACKAGE.parent.name, str(PACKAGE)],
                 cwd=folder or ini.parent,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -136,6 +146,7 @@ class Source:
             scratch=source._secret(scratch),
             url_variable=url_env,
             arguments=list(arguments),
+            prepare=prepare,
         )
         return source
 

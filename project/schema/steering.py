@@ -30,7 +30,7 @@ class Steering:
     """Leads every connection that an engine of this process opens to the scratch database."""
 
     scratch: sa.URL
-    asked: bool = False  # whether a connection was asked for since this was last set
+    asked: bool = False  # whether a connection to PostgreSQL was asked for since this was last set
     dialect: sa.Dialect | None = None  # of the last connection
     behaviour: dict[str, Any] = field(default_factory=dict)  # likewise
     engines: "weakref.WeakSet[sa.Engine]" = field(default_factory=weakref.WeakSet)
@@ -43,9 +43,9 @@ class Steering:
         event.listen(sa.pool.Pool, "checkout", self._refuse_other_databases)
 
     def _connect(self, dialect: sa.Dialect, record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
-        self.asked = True
         if dialect.name != "postgresql":
             raise RefusedError(f"it connects to {dialect.name}, and only PostgreSQL is supported")
+        self.asked = True
         kept = {name: value for name, value in given.items() if name in BEHAVIOUR}
         if not str(kept.get("options", "-")).strip().startswith("-"):
             del kept["options"]  # a hosting service's word for the server: endpoint=…

@@ -31,6 +31,9 @@ from project.schema import loading
 from project.schema.definitions import Definitions
 from project.schema.steering import RefusedError, Steering
 
+#: Drivers of PostgreSQL that can be led away, the default one of SQLAlchemy first.
+DRIVERS = ("psycopg", "psycopg2", "asyncpg")
+
 
 @dataclass
 class Worker:
@@ -40,9 +43,10 @@ class Worker:
     section: str
     url_variable: str | None
     arguments: Sequence[str]
+    prepare: str | None
     steering: Steering
     definitions: Definitions
-    url_in_configuration: bool = False
+    driver: str | None = None  # with which sqlalchemy.url is set; None leaves it as it is
 
     def configuration(self, *words: str) -> Config:
         """Make the configuration that Alembic's command line would make for a command."""
@@ -58,9 +62,10 @@ class Worker:
             cmd_opts=_parser().parse_args(arguments),
             **more,
         )
-        if self.url_in_configuration:
-            url = self.steering.scratch.render_as_string(hide_password=False)
-            result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if self.driver:
+            url = self.steering.scratch.set(drivername=f"postgresql+{self.driver}")
+            written = url.render_as_string(hide_password=False)
+            result.set_main_option("sqlalchemy.url", written.replace("%", "%%"))
         return result
 
     def set_variable(self) -> None:
@@ -69,31 +74,40 @@ class Worker:
             url = self.steering.scratch.render_as_string(hide_password=False)
             os.environ[self.url_variable] = url
 
+    def get_ready(self) -> None:
+        """Run, once, what must be run before env.py: the code of somebody who knows the project."""
+        self.set_variable()
+        code, self.prepare = self.prepare, None
+        if code is None:
+            return
+        try:
+            exec(compile(code, "<prepare>", "exec"), {"__name__": "prepare"})  # noqa: S102
+        except (Exception, SystemExit) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise RefusedError(f"what prepares the project fails: {said}") from error
+
     def run(self, words: Sequence[str], move: Callable[[Config], None]) -> None:
         """Let a command run env.py; if it fails for want of a URL, again with ``sqlalchemy.url``.
 
         What a project says when it has no URL is its own affair, so whatever goes wrong before a
-        connection was asked for counts; if the URL does not help, the first error is the one.
+        connection was asked for counts. Which driver it wants is not known, so each that there is
+        gets its turn; if none helps, the first error is the one.
         """
-        self.set_variable()
         self.steering.asked = False
         try:
-            move(self.configuration(*words))
+            return move(self.configuration(*words))
         except (Exception, SystemExit) as error:
-            if self.steering.asked or self.url_in_configuration:
+            if self.steering.asked or self.driver:
                 raise
             first = error
-        else:
-            return
-        self.url_in_configuration = True
-        try:
-            move(self.configuration(*words))
-        except (Exception, SystemExit):
-            if self.steering.asked:
-                raise
-            self.url_in_configuration = False
-        else:
-            return
+        for driver in _drivers():
+            self.driver = driver
+            try:
+                return move(self.configuration(*words))
+            except (Exception, SystemExit):
+                if self.steering.asked:
+                    raise
+        self.driver = None
         raise first
 
     def look(self) -> list[MigrationContext]:
@@ -189,6 +203,21 @@ class Worker:
                 create(connection)
 
 
+@functools.cache
+def _drivers() -> tuple[str, ...]:
+    """Return the drivers that this interpreter has."""
+    return tuple(driver for driver in DRIVERS if _has(driver))
+
+
+def _has(driver: str) -> bool:
+    try:
+        dialect = sa.make_url(f"postgresql+{driver}://").get_dialect()
+        dialect.import_dbapi()
+    except (ImportError, sa.exc.NoSuchModuleError):  # the other is SQLAlchemy's, of an older one
+        return False
+    return True
+
+
 def _configures_alembic(pyproject: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return "alembic" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})
@@ -259,6 +288,7 @@ def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     asked = request["do"]
     worker.steering.scratch = sa.make_url(request["scratch"])
     try:
+        worker.get_ready()
         if asked in ("upgrade", "downgrade", "stamp"):
             value = getattr(worker, asked)(request["to"])
         else:
@@ -294,6 +324,7 @@ def main() -> None:
         section=first["section"],
         url_variable=first["url_variable"],
         arguments=first["arguments"],
+        prepare=first["prepare"],
         steering=Steering(sa.make_url(first["scratch"])),
         definitions=Definitions(),
     )
