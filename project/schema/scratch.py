@@ -137,6 +137,20 @@ def database(server: sa.URL, *, template: str = "template0") -> Iterator[sa.URL]
             log.warning("The database %s stays for a day: %s", name, error)
 
 
+def empty(server: sa.URL, database: sa.URL) -> None:
+    """Make a database of :func:`database` anew.
+
+    Raises:
+        ScratchError: it cannot be made.
+
+    """
+    name = str(database.database)
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
+    with _connected(server) as connection:
+        _drop(connection, name)
+        connection.execute(create.format(sql.Identifier(name)))
+
+
 def sweep(server: sa.URL) -> None:
     """Drop the databases that processes left behind on a server.
 
