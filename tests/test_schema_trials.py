@@ -9,6 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from project.database import ROOT
+from project.schema.configuration import Project, UsageError
+from project.schema.drift import models_against_migrations
+from project.schema.finding import Report
+from project.schema.roundtrip import roundtrip
+from project.schema.source import SourceError
 
 from .conftest import secret
 from .foreign import ENV, INI, NOWHERE, REVISION, Foreign, project
@@ -160,3 +165,237 @@ def test_a_history_that_begins_with_tables_made_by_others_is_told_of_them(
     code, said = ask(foreign, "check")
     assert code == 2
     assert 'first.sql cannot be run: syntax error at or near ";".' in said
+
+
+def check(foreign: Foreign) -> Report:
+    return models_against_migrations(Project.load(foreign.ini), foreign.scratch)
+
+
+def walk(foreign: Foreign) -> Report:
+    return roundtrip(Project.load(foreign.ini), foreign.scratch)
+
+
+def errors(report: Report) -> list[tuple[str, str]]:
+    return [(each.code, each.object) for each in report.findings if each.level == "error"]
+
+
+GIVEN_A_CONNECTION = """
+from alembic import context
+from models import Base
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    raise Exception("Use our own command.")
+context.configure(connection=connection, target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+def test_an_env_that_insists_on_a_connection_gets_one(foreign: Foreign) -> None:
+    foreign.write("migrations/env.py", GIVEN_A_CONNECTION)
+    assert check(foreign).findings == walk(foreign).findings == ()
+    foreign.revision("one", text=REVISION.replace("op.create_table", "op.no_such_thing"))
+    with pytest.raises(SourceError, match=r"revision one .*no_such_thing"):
+        check(foreign)
+
+
+def test_an_env_that_wants_something_of_its_own_in_the_configuration_gets_it(
+    foreign: Foreign,
+) -> None:
+    env = ENV.replace("engine = ", "assert context.config.own == 1\nengine = ")
+    foreign.write("migrations/env.py", env)
+    with pytest.raises(SourceError, match="no attribute 'own'"):
+        check(foreign)
+    prepare = "def configure(config): config.own = 1"
+    foreign.write("pyproject.toml", f"[tool.project.schema]\nprepare = '{prepare}'\n")
+    assert check(foreign).findings == ()
+
+
+def test_an_env_of_an_asynchronous_server_runs_in_a_thread_of_its_loop(foreign: Foreign) -> None:
+    # What AnyIO does is not our concern: here it marks the thread, and the env insists on the mark.
+    foreign.write("anyio/__init__.py", "")
+    foreign.write(
+        "anyio/to_thread.py",
+        """
+        import asyncio
+        inside = False
+        async def run_sync(call):
+            global inside
+            inside = True
+            return await asyncio.to_thread(call)
+        """,
+    )
+    insisting = """
+class NoEventLoopError(Exception): ...
+import anyio.to_thread
+if not anyio.to_thread.inside:
+    raise NoEventLoopError
+"""
+    foreign.write("migrations/env.py", insisting + ENV)
+    assert check(foreign).findings == walk(foreign).findings == ()
+
+
+def test_revisions_that_only_env_knows_where_to_find_are_found(foreign: Foreign) -> None:
+    one = foreign.folder / "migrations" / "versions" / "one.py"
+    (one.parent / "postgresql").mkdir()
+    one.rename(one.parent / "postgresql" / "one.py")
+    place = f"context.script.version_locations = [{str(one.parent / 'postgresql')!r}]\n"
+    foreign.write("migrations/env.py", ENV.replace("engine = ", place + "engine = "))
+    assert check(foreign).facts[0] == "1 revisions, head one"
+    assert walk(foreign).facts[0].startswith("1 of 1 revisions")
+
+
+def test_what_env_hides_from_alembic_is_hidden_and_counted(foreign: Foreign) -> None:
+    foreign.revision("legacy", "one")
+    foreign.revision("temporary", "legacy")
+    models = AGREEING.replace("primary_key=True)", "primary_key=True), sa.Column('own', sa.Text)")
+    foreign.write("models.py", models)
+    everything = [
+        ("column-missing", "column public.one.own"),
+        ("table-unexpected", "table public.legacy"),
+        ("table-unexpected", "table public.temporary"),
+    ]
+    assert errors(check(foreign)) == everything
+    filters = """
+def by_name(name, type_, parents):
+    return not (type_ == "table" and name == "temporary")
+
+def by_object(object, name, type_, reflected, other):
+    assert object.name == name
+    return not (type_ == "table" and reflected and other is None) and name != "own"
+"""
+    given = "target_metadata=Base.metadata, include_name=by_name, include_object=by_object"
+    env = ENV.replace("target_metadata=Base.metadata", given)
+    foreign.write("migrations/env.py", filters + env)
+    report = check(foreign)
+    assert errors(report) == []
+    assert report.facts[-1] == (
+        "3 differences are hidden by include_object and include_name of env.py"
+    )
+    foreign.write("migrations/env.py", filters.replace('and name != "own"', "") + env)
+    assert errors(check(foreign)) == everything[:1]
+
+
+def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreign) -> None:
+    index = 'sa.Index("by_id", one.c.id, postgresql_using="gin")\n'
+    foreign.write("models.py", AGREEING + index + 'sa.Index("more", one.c.id)\n')
+    assert errors(check(foreign)) == [
+        ("index-refused", "index public.one.by_id"),
+        ("index-missing", "index public.one.more"),
+    ]
+
+
+def test_an_env_that_knows_no_models_is_a_sentence(foreign: Foreign) -> None:
+    foreign.write("models.py", AGREEING.partition("one = ")[0])
+    with pytest.raises(UsageError, match="has no tables, so there is nothing to compare"):
+        check(foreign)
+    # Alembic sees the models that a revision imports.
+    elsewhere = AGREEING[AGREEING.index("one = ") :].replace("Base", "models.Base")
+    foreign.write("elsewhere.py", f"import models\nimport sqlalchemy as sa\n{elsewhere}")
+    foreign.revision(
+        "one", text=REVISION.replace("import sqlalchemy", "import elsewhere, sqlalchemy")
+    )
+    assert check(foreign).findings == ()
+
+
+def test_a_change_of_rows_needs_no_downgrade_and_one_of_the_schema_does(foreign: Foreign) -> None:
+    upgrade = REVISION.partition("def upgrade")[0] + "def upgrade():\n    "
+    for name, down, work, downgrade in (
+        ("rows", "one", 'op.execute("UPDATE one SET id = id")', "def downgrade(): pass"),
+        (
+            "schema",
+            "rows",
+            'op.execute("ALTER TABLE one ADD IF NOT EXISTS x int")',
+            "def downgrade(): pass",
+        ),
+        ("none", "schema", 'op.execute("ALTER TABLE one DROP x")', ""),
+    ):
+        foreign.revision(name, down, f"{upgrade}{work}\n\n{downgrade}\n")
+    said = [("no-downgrade", "revision schema"), ("no-downgrade", "revision none")]
+    assert errors(check(foreign)) == said
+    assert errors(walk(foreign)) == [("not-restored", "column public.one.x"), said[1]]
+
+
+def test_a_walk_goes_on_after_a_revision_that_cannot_be_undone_or_done_again(
+    foreign: Foreign,
+) -> None:
+    down = 'op.drop_table("{name}")'
+    foreign.revision("two", "one", REVISION.replace(down, "op.no_such_thing()"))
+    enum = """
+def upgrade():
+    sa.Enum("a", name="kind").create(op.get_bind())
+    op.add_column("one", sa.Column("kind", sa.Enum(name="kind", create_type=False)))
+
+def downgrade():
+    op.drop_column("one", "kind")
+"""
+    head = REVISION.partition("def upgrade")[0]
+    foreign.revision("three", "two", head + enum)
+    required = 'op.add_column("one", sa.Column("x", sa.Text, nullable=False))'
+    adding = (
+        f"\ndef upgrade():\n    {required}\n\ndef downgrade():\n    op.drop_column('one', 'x')\n"
+    )
+    foreign.revision("four", "three", head + adding)
+    foreign.revision("five", "four")
+    report = walk(foreign)
+    assert errors(report) == [
+        ("downgrade-failed", "revision two"),
+        ("not-restored", "enum public.kind"),
+        ("second-upgrade-failed", "revision three"),
+        ("upgrade-failed", "revision four"),
+    ]
+    assert "fails with rows in the tables: " in report.findings[-1].message
+    assert report.facts == ("5 of 5 revisions proved with rows in the tables (seed 1)",)
+
+
+def test_an_upgrade_that_fails_alone_and_not_together_is_told_apart(foreign: Foreign) -> None:
+    # Within one command SQLAlchemy creates a type once, however many tables have it.
+    column = 'sa.Column("kind", sa.Enum("a", name="kind"))'
+    text = REVISION.replace("primary_key=True)", f"primary_key=True), {column}")
+    text = text.replace('op.drop_table("{name}")', 'op.drop_table("{name}")\n    {drop}')
+    for name, before in (("two", "one"), ("three", "two"), ("four", "three")):
+        drop = "op.execute('DROP TYPE kind')" if name == "two" else ""
+        written = text if name != "four" else REVISION
+        foreign.revision(name, before, written.replace("{drop}", drop))
+    report = walk(foreign)
+    assert errors(report) == [("upgrade-failed", "revision three")]
+    assert "in a run of its own, though not in one together" in report.findings[0].message
+    assert report.facts[0].startswith("4 of 4")
+
+
+def test_a_null_that_not_null_replaced_is_no_loss(foreign: Foreign) -> None:
+    noted = REVISION.replace("primary_key=True)", 'primary_key=True), sa.Column("note", sa.Text)')
+    foreign.revision("one", text=noted)
+    head = REVISION.partition("def upgrade")[0]
+    work = """
+def upgrade():
+    op.execute("UPDATE one SET note = '' WHERE note IS NULL")
+    op.alter_column("one", "note", nullable=False)
+
+def downgrade():
+    op.alter_column("one", "note", nullable=True)
+"""
+    foreign.revision("two", "one", head + work)
+    report = walk(foreign)
+    assert [(each.level, each.code) for each in report.findings] == [("note", "nulls-filled")]
+    foreign.revision("two", "one", (head + work).replace("WHERE note IS NULL", ""))
+    assert ("rows-lost", "column public.one.note") in errors(walk(foreign))
+
+
+def test_what_a_column_holds_can_be_told(foreign: Foreign) -> None:
+    noted = REVISION.replace("primary_key=True)", 'primary_key=True), sa.Column("json", sa.Text)')
+    foreign.revision("one", text=noted)
+    head = "import json\n" + REVISION.partition("def upgrade")[0]
+    work = """
+def upgrade():
+    for (text,) in op.get_bind().execute(sa.text("SELECT json FROM one")).fetchall():
+        text is None or json.loads(text)
+
+def downgrade(): pass
+"""
+    foreign.revision("two", "one", head + work)
+    assert errors(walk(foreign)) == [("upgrade-failed", "revision two")]
+    told = """[tool.project.schema.values]\n"public.*.json" = ['{"a": 1}', "[]"]\n"""
+    foreign.write("pyproject.toml", told)
+    assert errors(walk(foreign)) == []

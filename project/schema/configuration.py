@@ -3,9 +3,9 @@
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,6 +54,7 @@ class Project:
     arguments: tuple[str, ...] = ()  # what env.py gets from ``context.get_x_argument()``
     prepare: str | None = None  # Python that its process runs before env.py
     before: Path | None = None  # SQL that a database needs before its history begins
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns hold
 
     @classmethod
     def load(  # noqa: PLR0913
@@ -104,6 +105,7 @@ class Project:
             tuple(arguments),
             prepare or table.get("prepare"),
             before,
+            table.get("values", {}),
         )
 
     def open(self, database: sa.URL) -> Source:

@@ -18,15 +18,14 @@ from psycopg import sql
 
 from project.schema import integrity, scratch
 from project.schema.catalog import read
-from project.schema.configuration import Ignore, Project, models_only
+from project.schema.configuration import Ignore, Project, UsageError, models_only
 from project.schema.equivalence import without_equivalents
+from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
+from project.schema.hidden import without_hidden
 from project.schema.remedy import remedy, shown
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences, without_parts
 from project.schema.source import History, MetadataFacts, Revision, Source
-
-#: Kinds whose items go with a table: of a table that one side lacks, they are not said one by one.
-PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -39,6 +38,7 @@ def models_against_migrations(
     Raises:
         SourceError: the project cannot be imported, or one of its migrations fails.
         ScratchError: the server gives no scratch databases.
+        UsageError: env.py knows no models.
 
     """
     with (
@@ -54,16 +54,24 @@ def models_against_migrations(
         project.begin(history)
         migrations.upgrade(history, "heads")
         _install_extensions(expected, found)
-        declared.create_all(models)
+        refused = declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
         )
+        if not facts.tables and any(there.of_kind("table")):
+            raise UsageError(
+                "The metadata of env.py has no tables, so there is nothing to compare; import the"
+                " models in env.py, or with --prepare."
+            )
         differing = without_equivalents(differences(here, there), expected)
+        differing = [d for d in differing if d.key.name not in {index.name for index in refused}]
+        differing, hidden = without_hidden(differing, declared, facts, history)
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
+        *_refused(refused, facts),
         *_said(differing, here, "the models", "the migrations", facts),
     ]
     kept, unused = _without_ignored(findings, project.ignore)
@@ -73,7 +81,7 @@ def models_against_migrations(
         (
             _length(graph),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
-            *_filters(facts),
+            *hidden,
         ),
     )
     return project.relative(report)
@@ -236,6 +244,19 @@ def _graph(history: History) -> Iterator[Finding]:
             )
 
 
+def _refused(refused: Iterable[RefusedIndex], facts: MetadataFacts) -> Iterator[Finding]:
+    for index in refused:
+        key = Key("index", index.name)
+        path, line = _place(facts, key)
+        yield Finding(
+            "index-refused",
+            f"PostgreSQL refuses the {key} of the models: {index.reason}.",
+            object=str(key),
+            path=path,
+            line=line,
+        )
+
+
 def _said(
     differing: Iterable[Difference],
     expected: Snapshot,
@@ -244,11 +265,7 @@ def _said(
     facts: MetadataFacts | None,
 ) -> Iterator[Finding]:
     """Say each difference; what belongs to a table that is missing as a whole goes with it."""
-    listed = list(differing)
-    whole = {d.key.name for d in listed if d.key.kind == "table" and d.attribute is None}
-    for difference in listed:
-        if difference.key.kind in PARTS and difference.key.name[:2] in whole:
-            continue
+    for difference in without_parts(differing):
         key = difference.key
         path, line = _place(facts, key)
         yield Finding(
@@ -332,7 +349,3 @@ def _pending(revisions: Iterable[Revision]) -> Iterator[Finding]:
 def _versions(found: Snapshot, expected: Snapshot) -> str:
     there, here = found.server_version // 10000, expected.server_version // 10000
     return f"the database is PostgreSQL {there}, the scratch server {here}"
-
-
-def _filters(facts: MetadataFacts) -> list[str]:
-    return ["env.py filters what Alembic compares; here everything is compared"] * facts.has_filters

@@ -19,7 +19,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from project.schema import facts
-from project.schema.facts import History, MetadataFacts, Revision
+from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
+from project.schema.snapshot import Key
 
 __all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
 
@@ -55,6 +56,7 @@ WANTS = {
     "downgrade": "downgrade to {to}",
     "stamp": "stamp as {to}",
     "create_all": "create the models' tables",
+    "hidden": "ask what env.py hides",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -82,7 +84,8 @@ class Source:
 
     Open models and migrations as two sources: a migration that imports the application may change
     its metadata (the same constraint attached twice, a table too many), after which neither
-    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision.
+    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision,
+    unless env.py imports no models and leaves that to the revisions.
     """
 
     def __init__(self, ini: Path, process: "subprocess.Popen[str]", log: Any) -> None:  # noqa: ANN401
@@ -231,16 +234,32 @@ class Source:
         """
         return facts.metadata(self._ask("metadata", self._scratch))
 
-    def create_all(self, url: sa.URL) -> None:
+    def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
         """Create the schemas and tables of the models, as their metadata says.
+
+        Returns:
+            The indexes that PostgreSQL refuses, and that are not there.
 
         Raises:
             SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
 
         """
-        self._ask("create_all", url)
+        return facts.refused_indexes(self._ask("create_all", url))
 
-    def _ask(self, wish: str, url: sa.URL, to: str = "") -> Any:  # noqa: ANN401
+    def hidden(self, url: sa.URL, keys: Sequence[Key]) -> list[bool]:
+        """Tell which objects env.py's filters keep from Alembic.
+
+        Args:
+            url: A database that the migrations made.
+            keys: The objects.
+
+        Raises:
+            SourceError: env.py or its filter failed.
+
+        """
+        return list(self._ask("hidden", url, [(key.kind, key.name) for key in keys]))
+
+    def _ask(self, wish: str, url: sa.URL, to: object = "") -> Any:  # noqa: ANN401
         want = WANTS[wish].format(to=to)
         self._send(do=wish, scratch=self._secret(url), to=to)
         assert self._process.stdout is not None  # noqa: S101

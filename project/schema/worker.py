@@ -14,10 +14,10 @@ import sys
 import tomllib
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -27,12 +27,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import loading
+from project.schema import creating, loading
 from project.schema.definitions import Definitions
+from project.schema.filters import Filters
+from project.schema.given import Given, in_a_worker_thread, possibilities
 from project.schema.steering import RefusedError, Steering
 
-#: Drivers of PostgreSQL that can be led away, the default one of SQLAlchemy first.
-DRIVERS = ("psycopg", "psycopg2", "asyncpg")
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -46,9 +47,10 @@ class Worker:
     prepare: str | None
     steering: Steering
     definitions: Definitions
-    driver: str | None = None  # with which sqlalchemy.url is set; None leaves it as it is
+    given: "Given | None" = None  # what was needed before; None where it is not known yet
+    adapt: Callable[[Config], object] | None = None  # a function of whoever prepares the project
 
-    def configuration(self, *words: str) -> Config:
+    def configuration(self, words: Sequence[str], driver: str | None) -> Config:
         """Make the configuration that Alembic's command line would make for a command."""
         given = [part for value in self.arguments for part in ("-x", value)]
         arguments = ["-c", str(self.ini), "-n", self.section, *given, *words]
@@ -62,11 +64,16 @@ class Worker:
             cmd_opts=_parser().parse_args(arguments),
             **more,
         )
-        if self.driver:
-            url = self.steering.scratch.set(drivername=f"postgresql+{self.driver}")
-            written = url.render_as_string(hide_password=False)
-            result.set_main_option("sqlalchemy.url", written.replace("%", "%%"))
+        if driver:
+            url = self.scratch(driver).render_as_string(hide_password=False)
+            result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if self.adapt:
+            self.adapt(result)
         return result
+
+    def scratch(self, driver: str) -> sa.engine.URL:
+        """Return the URL of the scratch database for a driver."""
+        return self.steering.scratch.set(drivername=f"postgresql+{driver}")
 
     def set_variable(self) -> None:
         """Set the variable from which the project takes its URL, before it is imported."""
@@ -81,34 +88,52 @@ class Worker:
         if code is None:
             return
         try:
-            exec(compile(code, "<prepare>", "exec"), {"__name__": "prepare"})  # noqa: S102
+            names: dict[str, Any] = {"__name__": "prepare"}
+            exec(compile(code, "<prepare>", "exec"), names)  # noqa: S102
+            self.adapt = names.get("configure")
         except (Exception, SystemExit) as error:
             said = f"{type(error).__name__}: {error}"
             raise RefusedError(f"what prepares the project fails: {said}") from error
 
     def run(self, words: Sequence[str], move: Callable[[Config], None]) -> None:
-        """Let a command run env.py; if it fails for want of a URL, again with ``sqlalchemy.url``.
+        """Let a command run env.py; if it fails for want of a database, again with one.
 
         What a project says when it has no URL is its own affair, so whatever goes wrong before a
         connection was asked for counts. Which driver it wants is not known, so each that there is
-        gets its turn; if none helps, the first error is the one.
+        gets its turn, as a URL and then as a connection; if none helps, the first error is the one.
         """
-        self.steering.asked = False
-        try:
-            return move(self.configuration(*words))
-        except (Exception, SystemExit) as error:
-            if self.steering.asked or self.driver:
-                raise
-            first = error
-        for driver in _drivers():
-            self.driver = driver
+        first: BaseException | None = None
+        for given in [self.given] if self.given else possibilities():
             try:
-                return move(self.configuration(*words))
-            except (Exception, SystemExit):
-                if self.steering.asked:
+                self._run(words, move, given)
+            except (Exception, SystemExit) as error:
+                if self.steering.asked or self.given:
                     raise
-        self.driver = None
+                first = first or error
+            else:
+                self.given = given
+                return
+        assert first is not None  # noqa: S101
         raise first
+
+    def _run(self, words: Sequence[str], move: Callable[[Config], None], given: Given) -> None:
+        configuration = self.configuration(words, given.driver)
+        self.steering.asked = False
+        if not (given.connection and given.driver):
+            in_a_worker_thread(lambda: move(configuration))
+            return
+        engine = sa.create_engine(
+            self.scratch(given.driver), poolclass=sa.pool.NullPool, future=True
+        )
+        with engine.connect() as connection:
+            self.steering.asked = False
+            sa.event.listen(engine, "before_cursor_execute", self._note_use)
+            configuration.attributes["connection"] = connection
+            move(configuration)
+            connection.commit()
+
+    def _note_use(self, *_: object) -> None:
+        self.steering.asked = True
 
     def look(self) -> list[MigrationContext]:
         """Run env.py without a migration; neither it nor this imports the revisions."""
@@ -143,7 +168,9 @@ class Worker:
     def history(self) -> dict[str, Any]:
         """Read the revisions, which imports them and perhaps the application."""
         self.set_variable()
-        script = ScriptDirectory.from_config(self.configuration("history"))
+        script = ScriptDirectory.from_config(self.configuration(["history"], None))
+        if not script.get_heads() and (environment := self.look()[0].environment_context):
+            script = environment.script  # where env.py alone knows where the revisions are
         revisions = [_revision(script, revision) for revision in script.walk_revisions()]
         return {
             "heads": script.get_heads(),
@@ -152,12 +179,22 @@ class Worker:
             "revisions": revisions[::-1],
         }
 
-    def metadata(self) -> dict[str, Any]:
-        """Tell what env.py gives autogenerate."""
+    def models(self) -> tuple[list[MigrationContext], list[sa.MetaData]]:
+        """Run env.py, and return what it gives autogenerate.
+
+        Some env.py import no models, and Alembic sees those that the revisions import.
+        """
         contexts = self.look()
         metadatas = _metadatas(contexts)
+        if not any(metadata.tables for metadata in metadatas):
+            self.history()
+        return contexts, metadatas
+
+    def metadata(self) -> dict[str, Any]:
+        """Tell what env.py gives autogenerate."""
+        contexts, metadatas = self.models()
         options = contexts[0].opts
-        hiding = ("include_object", "include_name", "process_revision_directives")
+        hiding = ("include_object", "include_name")
         return {
             "metadatas": len(metadatas),
             "tables": [
@@ -165,57 +202,62 @@ class Worker:
                 for position, metadata in enumerate(metadatas)
                 for table in metadata.tables.values()
             ],
-            "schemas": sorted({name for each in metadatas for name in _schemas(each)}),
+            "schemas": sorted({name for each in metadatas for name in creating.schemas(each)}),
             "version_table": contexts[0].version_table,
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
         }
 
-    def create_all(self) -> None:
-        """Create schemas and tables as the models say, with the driver that env.py uses."""
-        metadatas = _metadatas(self.look())
+    def create_all(self) -> list[dict[str, Any]]:
+        """Create schemas and tables as the models say; return the indexes that were refused."""
+        _, metadatas = self.models()
+        try:
+            self._on_scratch(lambda connection: creating.create(metadatas, connection))
+        except sa.exc.DBAPIError as error:
+            try:
+                return self._on_scratch(
+                    lambda connection: creating.create_without_refused(metadatas, connection)
+                )
+            except sa.exc.DBAPIError:
+                raise error from None
+        return []
 
-        def create(connection: sa.Connection) -> None:
-            for metadata in metadatas:
-                for name in sorted(_schemas(metadata)):
-                    connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
-                metadata.create_all(connection)
+    def hidden(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[bool]:
+        """Tell which objects env.py hides from Alembic; see :class:`Filters`."""
+        contexts, metadatas = self.models()
 
-        async def create_asynchronously(url: sa.URL) -> None:
+        def ask(connection: "sa.engine.Connection") -> list[bool]:
+            filters = Filters(contexts[0].opts, metadatas, connection)
+            return [filters.hide(kind, names) for kind, names in asked]
+
+        return self._on_scratch(ask)
+
+    def _on_scratch(self, work: "Callable[[sa.engine.Connection], Answer]") -> "Answer":
+        """Work in a transaction with the driver and the search path that env.py uses.
+
+        The project has perhaps no other driver.
+        """
+
+        async def asynchronously(url: "sa.engine.URL") -> "Answer":
             # Only here: it needs greenlet, which a synchronous project does without.
             from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
-            engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
+            engine = create_async_engine(url, poolclass=sa.pool.NullPool, connect_args=behaviour)
             async with engine.begin() as connection:
-                await connection.run_sync(create)
+                return await connection.run_sync(work)
 
-        # With the driver and the search path of the project, which has perhaps no other driver.
         dialect, behaviour = self.steering.dialect, self.steering.behaviour
         if dialect is None:
             raise RefusedError("env.py opens no connection through SQLAlchemy")
-        url = self.steering.scratch.set(drivername=f"postgresql+{dialect.driver}")
+        url = self.scratch(dialect.driver)
         if dialect.is_async:
-            asyncio.run(create_asynchronously(url))
-        else:
-            engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
-            with engine.begin() as connection:
-                create(connection)
-
-
-@functools.cache
-def _drivers() -> tuple[str, ...]:
-    """Return the drivers that this interpreter has."""
-    return tuple(driver for driver in DRIVERS if _has(driver))
-
-
-def _has(driver: str) -> bool:
-    try:
-        dialect = sa.make_url(f"postgresql+{driver}://").get_dialect()
-        dialect.import_dbapi()
-    except (ImportError, sa.exc.NoSuchModuleError):  # the other is SQLAlchemy's, of an older one
-        return False
-    return True
+            return asyncio.run(asynchronously(url))
+        engine = sa.create_engine(
+            url, poolclass=sa.pool.NullPool, connect_args=behaviour, future=True
+        )
+        with engine.begin() as connection:
+            return work(connection)
 
 
 def _configures_alembic(pyproject: Path) -> bool:
@@ -235,14 +277,6 @@ def _metadatas(contexts: Sequence[MigrationContext]) -> list[sa.MetaData]:
     if not found:
         raise RefusedError("env.py gives no target_metadata")
     return found
-
-
-def _schemas(metadata: sa.MetaData) -> Iterator[str]:
-    """Yield the schemas in which `metadata` has tables, types and sequences."""
-    for table in metadata.tables.values():
-        owners = [table, *(getattr(column.type, "item_type", column.type) for column in table.c)]
-        owners += [column.default for column in table.c if isinstance(column.default, sa.Sequence)]
-        yield from (name for owner in owners if (name := getattr(owner, "schema", None)))
 
 
 def _revision(script: ScriptDirectory, revision: Script) -> dict[str, Any]:
@@ -286,10 +320,10 @@ def _failure(error: BaseException) -> dict[str, Any]:
 def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     """Do what a request asks; whatever the foreign code raises is an answer, too."""
     asked = request["do"]
-    worker.steering.scratch = sa.make_url(request["scratch"])
+    worker.steering.scratch = sa.engine.make_url(request["scratch"])
     try:
         worker.get_ready()
-        if asked in ("upgrade", "downgrade", "stamp"):
+        if asked in ("upgrade", "downgrade", "stamp", "hidden"):
             value = getattr(worker, asked)(request["to"])
         else:
             assert asked in ("history", "metadata", "create_all")  # noqa: S101
@@ -325,7 +359,7 @@ def main() -> None:
         url_variable=first["url_variable"],
         arguments=first["arguments"],
         prepare=first["prepare"],
-        steering=Steering(sa.make_url(first["scratch"])),
+        steering=Steering(sa.engine.make_url(first["scratch"])),
         definitions=Definitions(),
     )
     worker.steering.install()
