@@ -44,7 +44,10 @@ class Steering:
 
     def _connect(self, dialect: "sa.Dialect", record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
         if dialect.name != "postgresql":
-            raise RefusedError(f"it connects to {dialect.name}, and only PostgreSQL is supported")
+            raise RefusedError(
+                f"it connects to {dialect.name}; let its settings name a PostgreSQL, any one: "
+                "every connection is led to a scratch database"
+            )
         self.asked = True
         kept = {name: value for name, value in given.items() if name in BEHAVIOUR}
         if not str(kept.get("options", "-")).strip().startswith("-"):
