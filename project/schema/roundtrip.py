@@ -190,11 +190,15 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         yield _failed(revision, "upgrade", error, when)
         return
     after = walk.catalog()
-    if not revision.has_downgrade:
+    # One cause, said once: nothing is as it was, and the second upgrade finds it all there.
+    does_nothing = revision.empty_downgrade and differences(before, after)
+    if does_nothing or not revision.has_downgrade:
         yield _about(
             revision,
             "no-downgrade",
-            f"Revision {revision.revision} has no downgrade.",
+            f"Revision {revision.revision} changes the schema and its downgrade does nothing."
+            if does_nothing
+            else f"Revision {revision.revision} has no downgrade.",
             remedy="add one, or raise in it with a sentence that says why there is none",
         )
         return
