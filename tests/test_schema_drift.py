@@ -425,7 +425,7 @@ def test_only_revisions_that_are_new_in_git_are_walked(foreign: Foreign) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["facts"] == [
-        "1 revisions proved with rows in the tables (seed 1)"
+        "1 of 3 revisions proved with rows in the tables (seed 1)"
     ]
 
 

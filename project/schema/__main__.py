@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (UsageError, SourceError, scratch.ScratchError, psycopg.OperationalError) as error:
         if options.traceback:
+            if isinstance(error, SourceError):
+                print(error.details, file=sys.stderr)  # noqa: T201
             raise
         sentence = str(error).strip().splitlines()[0]
         if isinstance(error, psycopg.OperationalError):
@@ -70,6 +72,30 @@ def parser() -> argparse.ArgumentParser:
         "--url-env",
         metavar="NAME",
         help="variable from which the project's env.py takes its database",
+    )
+    common.add_argument(
+        "-x",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="arguments",
+        help="what the project's env.py takes from alembic -x",
+    )
+    common.add_argument(
+        "--prepare",
+        metavar="CODE",
+        help="Python to run before the project's env.py",
+    )
+    common.add_argument(
+        "--before",
+        type=Path,
+        metavar="FILE",
+        help="SQL that makes what the first revision expects to find",
+    )
+    common.add_argument(
+        "--python",
+        metavar="PATH",
+        help="interpreter that has what the project needs (default: this one)",
     )
     common.add_argument("--format", choices=sorted(FORMATS), default="text")
     common.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
@@ -128,7 +154,7 @@ def ask_check(options: argparse.Namespace, server: sa.URL) -> Report:
         if live is None:
             raise UsageError("--metadata is compared with a database; name it with --database.")
         return metadata_against_database(options.metadata, Path.cwd(), server, live)
-    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    project = asked(options)
     if options.record:
         with scratch.database(server) as empty, project.open(empty) as source:
             integrity.record(source.history)
@@ -144,12 +170,26 @@ def ask_check(options: argparse.Namespace, server: sa.URL) -> Report:
 
 def ask_roundtrip(options: argparse.Namespace, server: sa.URL) -> Report:
     """Answer ``roundtrip``."""
-    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    project = asked(options)
     if options.all and options.revisions:
         raise UsageError(f"--all or {' '.join(options.revisions)}: name one of them.")
     only = Selection(options.revisions, options.since)
     with shown(sys.stderr) as progress:
         return roundtrip(project, server, only=only, seed=options.seed, progress=progress)
+
+
+def asked(options: argparse.Namespace) -> Project:
+    """Return the project, which is run in the current folder, as by Alembic."""
+    return Project.load(
+        options.config,
+        section=options.name,
+        url_env=options.url_env,
+        python=options.python,
+        folder=Path.cwd(),
+        arguments=options.arguments,
+        prepare=options.prepare,
+        before=options.before,
+    )
 
 
 def database(text: str) -> sa.URL:

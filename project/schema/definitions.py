@@ -32,7 +32,7 @@ class Definitions:
     def install(self) -> None:
         """Begin to take notes."""
         event.listen(sa.Table, "after_parent_attach", self._note_table)
-        event.listen(orm.Mapper, "after_mapper_constructed", self._note_mapper)
+        event.listen(orm.Mapper, "instrument_class", self._note_mapper)
 
     def _note_table(self, table: sa.Table, _: Any) -> None:  # noqa: ANN401
         frame = inspect.currentframe()
@@ -88,4 +88,4 @@ def _source_file(base: type) -> str | None:
         path = inspect.getsourcefile(base)
     except (TypeError, OSError):
         return None
-    return None if path is None or "site-packages" in path else path
+    return path if path and _is_own(path) else None

@@ -19,11 +19,13 @@ from psycopg import sql
 
 from project.schema import extensions, integrity, scratch, wording
 from project.schema.catalog import read
-from project.schema.configuration import Ignore, Project, models_only
+from project.schema.configuration import Ignore, Project, UsageError, models_only
 from project.schema.equivalence import without_equivalents
+from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
+from project.schema.hidden import without_hidden
 from project.schema.progress import Progress, silent
-from project.schema.snapshot import Snapshot, differences, reordered
+from project.schema.snapshot import Key, Snapshot, differences, reordered
 from project.schema.source import History, MetadataFacts, Revision, Source
 from project.schema.unimported import unimported
 
@@ -42,6 +44,7 @@ def models_against_migrations(
     Raises:
         SourceError: the project cannot be imported, or one of its migrations fails.
         ScratchError: the server gives no scratch databases.
+        UsageError: env.py knows no models.
 
     """
     with (
@@ -56,22 +59,31 @@ def models_against_migrations(
         # The models are imported while the history is: that takes longer than to make tables.
         importing = aside.submit(declared.metadata)
         graph = migrations.history
+        project.begin(history)
         with extensions.explained():
             migrations.upgrade(history, "heads", progress)
             migrations.end()
             facts = importing.result()
             extensions.install(expected, found)
-            declared.create_all(models)
-            declared.end()
+            refused = declared.create_all(models)
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
         )
+        if not facts.tables and any(there.of_kind("table")):
+            raise UsageError(
+                "The metadata of env.py has no tables, so there is nothing to compare; import the"
+                " models in env.py, or with --prepare."
+            )
         differing = without_equivalents(differences(here, there), here, there, expected)
+        differing = [d for d in differing if d.key.name not in {index.name for index in refused}]
+        differing, hidden = without_hidden(differing, declared, facts, history)
+        declared.end()
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
         *_unimported(facts),
+        *_refused(refused, facts),
         *wording.said(differing, here, "the models", "the migrations", facts),
         *wording.reordered(reordered(here, there), "the models", "the migrations", facts),
     ]
@@ -83,7 +95,7 @@ def models_against_migrations(
         (
             _length(graph),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
-            *_filters(facts),
+            *hidden,
             *undeclared,
         ),
     )
@@ -117,6 +129,7 @@ def database_against_migrations(
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
+        project.begin(history)
         with extensions.explained():
             for revision in sorted(stamped):
                 source.upgrade(history, revision, progress)
@@ -236,15 +249,30 @@ def _graph(history: History) -> Iterator[Finding]:
             remedy=f'alembic merge -m "merge" {" ".join(sorted(heads))}',
         )
     for revision in history.revisions:
-        if revision.empty_downgrade:
+        if revision.empty_downgrade or not revision.has_downgrade:
             yield Finding(
                 "no-downgrade",
-                f"Revision {revision.revision} changes the schema and its downgrade does nothing.",
+                f"Revision {revision.revision} changes the schema and its downgrade does nothing."
+                if revision.has_downgrade
+                else f"Revision {revision.revision} has no downgrade.",
                 remedy="undo the upgrade, or raise with a sentence that says why it cannot be",
                 object=f"revision {revision.revision}",
                 path=str(revision.path),
                 line=1,
             )
+
+
+def _refused(refused: Iterable[RefusedIndex], facts: MetadataFacts) -> Iterator[Finding]:
+    for index in refused:
+        key = Key("index", index.name)
+        path, line = wording.place(facts, key)
+        yield Finding(
+            "index-refused",
+            f"PostgreSQL refuses the {key} of the models: {index.reason}.",
+            object=str(key),
+            path=path,
+            line=line,
+        )
 
 
 def _unimported(facts: MetadataFacts) -> Iterator[Finding]:
@@ -315,7 +343,3 @@ def _pending(revisions: Iterable[Revision]) -> Iterator[Finding]:
 def _versions(found: Snapshot, expected: Snapshot) -> str:
     there, here = found.server_version // 10000, expected.server_version // 10000
     return f"the database is PostgreSQL {there}, the scratch server {here}"
-
-
-def _filters(facts: MetadataFacts) -> list[str]:
-    return ["env.py filters what Alembic compares; here everything is compared"] * facts.has_filters

@@ -1,6 +1,6 @@
 """What is known of a foreign project's migrations and models: the worker's answers as values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -53,6 +53,13 @@ class Table:
     bases: frozenset[str]  # names of its classes and of theirs
 
 
+class RefusedIndex(NamedTuple):
+    """An index of the models that PostgreSQL refuses, and why."""
+
+    name: tuple[str, str, str]  # schema, table, index
+    reason: str
+
+
 @dataclass(frozen=True)
 class MetadataFacts:
     """What env.py gives autogenerate."""
@@ -64,12 +71,7 @@ class MetadataFacts:
     version_table_schema: str | None
     include_schemas: bool
     imported: frozenset[str]  # files of the project's own, without the revisions
-    filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name", …
-
-    @property
-    def has_filters(self) -> bool:
-        """Whether autogenerate may be kept from seeing something."""
-        return bool(self.filters)
+    filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name"
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
@@ -107,6 +109,14 @@ def _revision(told: Mapping[str, Any]) -> Revision:
         has_downgrade=told["has_downgrade"],
         downgrade_raises=raises,
         empty_downgrade=empty,
+    )
+
+
+def refused_indexes(told: Iterable[Mapping[str, Any]]) -> tuple[RefusedIndex, ...]:
+    """Take the worker's answer."""
+    return tuple(
+        RefusedIndex((index["schema"] or "public", index["table"], index["index"]), index["reason"])
+        for index in told
     )
 
 

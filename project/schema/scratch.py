@@ -177,6 +177,20 @@ def fault(server: sa.URL, error: Exception) -> ScratchError | None:
     return None
 
 
+def empty(server: sa.URL, database: sa.URL) -> None:
+    """Make a database of :func:`database` anew.
+
+    Raises:
+        ScratchError: it cannot be made.
+
+    """
+    name = str(database.database)
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
+    with _connected(server) as connection:
+        _drop(connection, name)
+        connection.execute(create.format(sql.Identifier(name)))
+
+
 def sweep(server: sa.URL) -> None:
     """Drop the databases that processes left behind on a server.
 

@@ -10,6 +10,10 @@ Value = str | int | bool | None | tuple["Value", ...]
 NamedBy = Literal["user", "history", "server"]
 
 
+#: Kinds whose items go with a table.
+PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
+
+
 class Key(NamedTuple):
     """What an item is called: its kind, and its name from the schema down.
 
@@ -91,6 +95,13 @@ def differences(expected: Snapshot, found: Snapshot) -> list[Difference]:
         if left is not right:  # a reader may give the same item twice
             result += _attributes(left, right)
     return sorted(result, key=lambda difference: (difference.key, difference.attribute or ""))
+
+
+def without_parts(listed: Iterable[Difference]) -> list[Difference]:
+    """Leave out what goes with a table that one side lacks as a whole."""
+    result = list(listed)
+    whole = {d.key.name for d in result if d.key.kind == "table" and d.attribute is None}
+    return [d for d in result if d.key.kind not in PARTS or d.key.name[:2] not in whole]
 
 
 def reordered(expected: Snapshot, found: Snapshot) -> list[Difference]:

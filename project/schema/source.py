@@ -18,9 +18,10 @@ from typing import Any, Literal, Self
 import sqlalchemy as sa
 
 from project.schema import facts
-from project.schema.facts import History, MetadataFacts, Revision
+from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
 from project.schema.hiding import Secrets
 from project.schema.progress import Progress, silent
+from project.schema.snapshot import Key
 
 __all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
 
@@ -29,7 +30,16 @@ PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
 #: Starts the worker. The foreign project may have a package of the same name as this one: it is
 #: loaded from its path and forgotten again before anything foreign is imported.
 START = """
-import importlib.util, sys
+import sys
+if sys.version_info < (3, 11):
+    version = sys.version_info[:2]
+    sys.exit("%s is Python %d.%d, and 3.11 or newer is needed" % (sys.executable, *version))
+if sys.path[0] == "":
+    del sys.path[0]  # what lies in the current folder does not come before what is installed
+try:
+    import alembic, importlib.util, sqlalchemy
+except ImportError as error:
+    sys.exit("%s has no %s" % (sys.executable, error.name))
 name = sys.argv[1]
 spec = importlib.util.spec_from_file_location(name, sys.argv[2])
 sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -52,6 +62,7 @@ WANTS = {
     "create_all": "create the models' tables",
     "candidate upgrade": "run the upgrade",
     "candidate downgrade": "run the downgrade",
+    "hidden": "ask what env.py hides",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -85,7 +96,8 @@ class Source:
 
     Open models and migrations as two sources: a migration that imports the application may change
     its metadata (the same constraint attached twice, a table too many), after which neither
-    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision.
+    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision,
+    unless env.py imports no models and leaves that to the revisions.
     """
 
     def __init__(self, ini: Path, process: "subprocess.Popen[str]", log: Any) -> None:  # noqa: ANN401
@@ -106,6 +118,7 @@ class Source:
         python: str = sys.executable,
         folder: Path | None = None,
         arguments: Sequence[str] = (),
+        prepare: str | None = None,
     ) -> Self:
         """Start the process.
 
@@ -118,6 +131,7 @@ class Source:
             python: The interpreter that has what the project needs.
             folder: Where the project is run; the configuration's folder, unless given.
             arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
+            prepare: Python that is run in the process before anything of the project.
 
         Raises:
             SourceError: there is no such configuration, folder or interpreter.
@@ -129,8 +143,7 @@ class Source:
         log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
             process = subprocess.Popen(  # noqa: S603
-                # -P: what lies in the current folder does not come before what is installed.
-                [python, "-P", "-c", START, PACKAGE.parent.name, str(PACKAGE)],
+                [python, "-c", START, PACKAGE.parent.name, str(PACKAGE)],
                 cwd=folder or ini.parent,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -148,6 +161,7 @@ class Source:
             scratch=source._secrets.written(scratch),
             url_variable=url_env,
             arguments=list(arguments),
+            prepare=prepare,
         )
         return source
 
@@ -280,16 +294,32 @@ class Source:
         """
         return facts.metadata(self._ask("metadata", self._scratch))
 
-    def create_all(self, url: sa.URL) -> None:
+    def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
         """Create the schemas and tables of the models, as their metadata says.
+
+        Returns:
+            The indexes that PostgreSQL refuses, and that are not there.
 
         Raises:
             SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
 
         """
-        self._ask("create_all", url)
+        return facts.refused_indexes(self._ask("create_all", url))
 
-    def _ask(self, wish: str, url: sa.URL, to: str = "", progress: Progress = silent) -> Any:  # noqa: ANN401
+    def hidden(self, url: sa.URL, keys: Sequence[Key]) -> list[bool]:
+        """Tell which objects env.py's filters keep from Alembic.
+
+        Args:
+            url: A database that the migrations made.
+            keys: The objects.
+
+        Raises:
+            SourceError: env.py or its filter failed.
+
+        """
+        return list(self._ask("hidden", url, [(key.kind, key.name) for key in keys]))
+
+    def _ask(self, wish: str, url: sa.URL, to: object = "", progress: Progress = silent) -> Any:  # noqa: ANN401
         want = WANTS[wish].format(to=to)
         self._send(do=wish, scratch=self._secrets.written(url), to=to)
         assert self._process.stdout is not None  # noqa: S101

@@ -39,7 +39,7 @@ def said(
         key = difference.key
         if key.kind in PARTS and key.name[:-1] in whole:
             continue
-        path, line = _place(facts, key)
+        path, line = place(facts, key)
         yield Finding(
             f"{key.kind.replace(' ', '-')}-{_code(difference)}",
             _sentence(difference, here, there),
@@ -59,7 +59,7 @@ def reordered(
 ) -> Iterator[Finding]:
     """Say in which tables the columns stand in another order: information, and no more."""
     for difference in differing:
-        path, line = _place(facts, difference.key)
+        path, line = place(facts, difference.key)
         yield Finding(
             "column-order",
             f"The columns of {difference.key} stand in another order in {there} than in {here}.",
@@ -88,7 +88,7 @@ def _sentence(difference: Difference, here: str, there: str) -> str:
     return f"The {difference.attribute} of {difference.key} differs between {here} and {there}."
 
 
-def _place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
+def place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
     """Find the line of the model that declares the object, or else its table."""
     if facts is None:
         return "", 0

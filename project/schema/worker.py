@@ -16,7 +16,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -26,11 +26,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import candidate, entities, graph, loading
+from project.schema import candidate, creating, graph, loading
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions, imported
+from project.schema.filters import Filters
+from project.schema.given import Given, in_a_worker_thread, possibilities
 from project.schema.steering import STEERED, RefusedError, Steering
 from project.schema.stepping import Steps
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -41,13 +45,15 @@ class Worker:
     section: str
     url_variable: str | None
     arguments: Sequence[str]
+    prepare: str | None
     steering: Steering
     definitions: Definitions
     conversation: Conversation
     steps: Steps
-    url_in_configuration: bool = False
+    given: "Given | None" = None  # what was needed before; None where it is not known yet
+    adapt: Callable[[Config], object] | None = None  # a function of whoever prepares the project
 
-    def configuration(self, *words: str) -> Config:
+    def configuration(self, words: Sequence[str], driver: str | None) -> Config:
         """Make the configuration that Alembic's command line would make for a command."""
         given = [part for value in self.arguments for part in ("-x", value)]
         arguments = ["-c", str(self.ini), "-n", self.section, *given, *words]
@@ -62,10 +68,16 @@ class Worker:
             **more,
         )
         result.attributes[STEERED] = True
-        if self.url_in_configuration:
-            url = self.steering.scratch.render_as_string(hide_password=False)
+        if driver:
+            url = self.scratch(driver).render_as_string(hide_password=False)
             result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if self.adapt:
+            self.adapt(result)
         return result
+
+    def scratch(self, driver: str) -> sa.engine.URL:
+        """Return the URL of the scratch database for a driver."""
+        return self.steering.scratch.set(drivername=f"postgresql+{driver}")
 
     def set_variable(self) -> None:
         """Set the variable from which the project takes its URL, before it is imported."""
@@ -73,32 +85,59 @@ class Worker:
             url = self.steering.scratch.render_as_string(hide_password=False)
             os.environ[self.url_variable] = url
 
+    def get_ready(self) -> None:
+        """Run, once, what must be run before env.py: the code of somebody who knows the project."""
+        self.set_variable()
+        code, self.prepare = self.prepare, None
+        if code is None:
+            return
+        try:
+            names: dict[str, Any] = {"__name__": "prepare"}
+            exec(compile(code, "<prepare>", "exec"), names)  # noqa: S102
+            self.adapt = names.get("configure")
+        except (Exception, SystemExit) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise RefusedError(f"what prepares the project fails: {said}") from error
+
     def run(self, words: Sequence[str], move: Callable[[Config], None]) -> None:
-        """Let a command run env.py; if it fails for want of a URL, again with ``sqlalchemy.url``.
+        """Let a command run env.py; if it fails for want of a database, again with one.
 
         What a project says when it has no URL is its own affair, so whatever goes wrong before a
-        connection was asked for counts; if the URL does not help, the first error is the one.
+        connection was asked for counts. Which driver it wants is not known, so each that there is
+        gets its turn, as a URL and then as a connection; if none helps, the first error is the one.
         """
-        self.set_variable()
-        self.steering.asked = False
-        try:
-            move(self.configuration(*words))
-        except (Exception, SystemExit) as error:
-            if self.steering.asked or self.url_in_configuration:
-                raise
-            first = error
-        else:
-            return
-        self.url_in_configuration = True
-        try:
-            move(self.configuration(*words))
-        except (Exception, SystemExit):
-            if self.steering.asked:
-                raise
-            self.url_in_configuration = False
-        else:
-            return
+        first: BaseException | None = None
+        for given in [self.given] if self.given else possibilities():
+            try:
+                self._run(words, move, given)
+            except (Exception, SystemExit) as error:
+                if self.steering.asked or self.given:
+                    raise
+                first = first or error
+            else:
+                self.given = given
+                return
+        assert first is not None  # noqa: S101
         raise first
+
+    def _run(self, words: Sequence[str], move: Callable[[Config], None], given: Given) -> None:
+        configuration = self.configuration(words, given.driver)
+        self.steering.asked = False
+        if not (given.connection and given.driver):
+            in_a_worker_thread(lambda: move(configuration))
+            return
+        engine = sa.create_engine(
+            self.scratch(given.driver), poolclass=sa.pool.NullPool, future=True
+        )
+        with engine.connect() as connection:
+            self.steering.asked = False
+            sa.event.listen(engine, "before_cursor_execute", self._note_use)
+            configuration.attributes["connection"] = connection
+            move(configuration)
+            connection.commit()
+
+    def _note_use(self, *_: object) -> None:
+        self.steering.asked = True
 
     def look(self) -> list[MigrationContext]:
         """Run env.py without a migration; neither it nor this imports the revisions."""
@@ -157,14 +196,27 @@ class Worker:
     def script(self) -> ScriptDirectory:
         """Open the folder of the revisions; to look at them imports them, perhaps with the rest."""
         self.set_variable()
-        return ScriptDirectory.from_config(self.configuration("history"))
+        script = ScriptDirectory.from_config(self.configuration(["history"], None))
+        if not script.get_heads() and (environment := self.look()[0].environment_context):
+            return environment.script  # where env.py alone knows where the revisions are
+        return script
+
+    def models(self) -> tuple[list[MigrationContext], list[sa.MetaData]]:
+        """Run env.py, and return what it gives autogenerate.
+
+        Some env.py import no models, and Alembic sees those that the revisions import.
+        """
+        contexts = self.look()
+        metadatas = _metadatas(contexts)
+        if not any(metadata.tables for metadata in metadatas):
+            graph.history(self.script())
+        return contexts, metadatas
 
     def metadata(self) -> dict[str, Any]:
         """Tell what env.py gives autogenerate."""
-        contexts = self.look()
-        metadatas = _metadatas(contexts)
+        contexts, metadatas = self.models()
         options = contexts[0].opts
-        hiding = ("include_object", "include_name", "process_revision_directives")
+        hiding = ("include_object", "include_name")
         return {
             "metadatas": len(metadatas),
             "tables": [
@@ -172,7 +224,7 @@ class Worker:
                 for position, metadata in enumerate(metadatas)
                 for table in metadata.tables.values()
             ],
-            "schemas": sorted({name for each in metadatas for name in _schemas(each)}),
+            "schemas": sorted({name for each in metadatas for name in creating.schemas(each)}),
             "version_table": contexts[0].version_table,
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
@@ -180,18 +232,32 @@ class Worker:
             "imported": imported(),
         }
 
-    def create_all(self) -> None:
-        """Create schemas and tables as the models say, with the driver that env.py uses."""
-        metadatas = _metadatas(self.look())
+    def create_all(self) -> list[dict[str, Any]]:
+        """Create schemas and tables as the models say; return the indexes that were refused."""
+        _, metadatas = self.models()
+        try:
+            self._on_scratch(lambda connection: creating.create(metadatas, connection))
+        except sa.exc.DBAPIError as error:
+            try:
+                return self._on_scratch(
+                    lambda connection: creating.create_without_refused(metadatas, connection)
+                )
+            except sa.exc.DBAPIError:
+                raise error from None
+        return []
 
-        def create(connection: sa.Connection) -> None:
-            for metadata in metadatas:
-                for name in sorted(_schemas(metadata)):
-                    connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
-                metadata.create_all(connection)
-            entities.create(connection, metadatas)
+    def hidden(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[bool]:
+        """Tell which objects env.py hides from Alembic; see :class:`Filters`."""
+        contexts, metadatas = self.models()
 
-        candidate.connected(self.steering, create)
+        def ask(connection: "sa.engine.Connection") -> list[bool]:
+            filters = Filters(contexts[0].opts, metadatas, connection)
+            return [filters.hide(kind, names) for kind, names in asked]
+
+        return self._on_scratch(ask)
+
+    def _on_scratch(self, work: "Callable[[sa.engine.Connection], Answer]") -> "Answer":
+        return candidate.connected(self.steering, work)
 
 
 def _configures_alembic(pyproject: Path) -> bool:
@@ -211,14 +277,6 @@ def _metadatas(contexts: Sequence[MigrationContext]) -> list[sa.MetaData]:
     if not found:
         raise RefusedError("env.py gives no target_metadata")
     return found
-
-
-def _schemas(metadata: sa.MetaData) -> Iterator[str]:
-    """Yield the schemas in which `metadata` has tables, types and sequences."""
-    for table in metadata.tables.values():
-        owners = [table, *(getattr(column.type, "item_type", column.type) for column in table.c)]
-        owners += [column.default for column in table.c if isinstance(column.default, sa.Sequence)]
-        yield from (name for owner in owners if (name := getattr(owner, "schema", None)))
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -244,9 +302,10 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversation) -> None:
     """Do what a request asks; whatever the foreign code raises is an answer, too."""
-    worker.steering.scratch = sa.make_url(request["scratch"])
+    worker.steering.scratch = sa.engine.make_url(request["scratch"])
     said: dict[str, Any]
     try:
+        worker.get_ready()
         said = {"value": value_of(worker, request)}
     except (Exception, SystemExit) as error:  # noqa: BLE001
         said = {"error": _failure(error)}
@@ -272,7 +331,7 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             return graph.history(worker.script())
         case "select":
             return graph.select(worker.script(), request["to"])
-        case "upgrade" | "downgrade" | "stamp" as verb:
+        case "upgrade" | "downgrade" | "stamp" | "hidden" as verb:
             return getattr(worker, verb)(request["to"])
         case "metadata" | "create_all" as verb:
             return getattr(worker, verb)()
@@ -303,7 +362,8 @@ def main() -> None:
         section=first["section"],
         url_variable=first["url_variable"],
         arguments=first["arguments"],
-        steering=Steering(sa.make_url(first["scratch"])),
+        prepare=first["prepare"],
+        steering=Steering(sa.engine.make_url(first["scratch"])),
         definitions=Definitions(),
         conversation=conversation,
         steps=Steps(conversation),

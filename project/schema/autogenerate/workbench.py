@@ -3,14 +3,13 @@
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
 
 from project.schema import extensions, scratch
 from project.schema.autogenerate.change import Path
-from project.schema.autogenerate.filters import Filters
 from project.schema.catalog import read
 from project.schema.catalog.dependencies import (
     Dependencies,
@@ -21,6 +20,8 @@ from project.schema.catalog.dependencies import (
 from project.schema.configuration import Ignore, Project
 from project.schema.drift import Connection, connected, version_table
 from project.schema.equivalence import without_equivalents
+from project.schema.facts import MetadataFacts
+from project.schema.hidden import without_hidden
 from project.schema.snapshot import Difference, Key, Snapshot, differences
 from project.schema.source import Source
 
@@ -52,36 +53,36 @@ class Workbench:
         copy: Another one like it, to try things on.
         before: What the migrations make.
         after: What the models make.
-        filters: What env.py does not want to hear of, once it has said so.
 
     """
 
     history: sa.URL
     copy: sa.URL
-    source: Source
+    source: Source  # of the migrations
+    declared: Source  # of the models, in a process that imports no migrations
+    facts: MetadataFacts
     trying: Connection  # to the copy
     models: Connection  # to a database that the models made
     before: Side
     after: Side
     ignore: tuple[Ignore, ...]
     leave_out: Collection[Path]
-    filters: Filters = field(default_factory=Filters)
 
     def catalog(self) -> Snapshot:
         """Read the copy's catalog."""
         return read(self.trying, self.leave_out)  # type: ignore[arg-type]
 
     def to_models(self, found: Snapshot) -> list[Difference]:
-        """Tell how a catalog differs from what the models make; what is ignored does not count."""
+        """Tell how a catalog differs from what the models make.
+
+        What is ignored does not count, nor what env.py hides from Alembic.
+        """
         expected = self.after.catalog
         differing = differences(expected, found)
         listed = without_equivalents(differing, expected, found, self.models)
-        return [
-            difference
-            for difference in listed
-            if not any(_matches(difference, rule) for rule in self.ignore)
-            and not self.filters.hide(difference)
-        ]
+        listed = [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+        kept, _ = without_hidden(listed, self.declared, self.facts, self.copy)
+        return kept
 
     def sequences(self) -> "dict[Key, Path]":
         """Tell which sequence belongs to which column of the copy."""
@@ -113,19 +114,21 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
         source = stack.enter_context(project.open(history))
         declared = stack.enter_context(project.open(models))
         with ThreadPoolExecutor(1) as beside:
-            facts = beside.submit(declared.metadata)
+            importing = beside.submit(declared.metadata)
+            project.begin(history)
             source.upgrade(history, "heads")
-            leave_out = version_table(facts.result())
+            leave_out = version_table(facts := importing.result())
         copy = stack.enter_context(scratch.database(server, template=str(history.database)))
         expected = stack.enter_context(connected(models))
         trying = stack.enter_context(connected(copy))
         extensions.install(expected, trying)
         declared.create_all(models)
-        declared.end()
         yield Workbench(
             history,
             copy,
             source,
+            declared,
+            facts,
             trying,
             expected,
             Side.of(trying, leave_out),
