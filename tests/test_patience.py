@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from project import embedded
 from project.database import MIGRATION_LOCK, ROOT
 from project.schema.holders import shortened
 from project.schema.patience import PATIENT
@@ -298,6 +300,38 @@ async def test_half_an_index_is_dropped_and_built_again(history: History) -> Non
 async def waits(history: History, kind: str) -> bool:
     query = f"SELECT FROM pg_locks WHERE NOT granted AND locktype = '{kind}'"
     return bool(execute(history.scratch, query))
+
+
+#: An autovacuum that begins soon and takes long.
+SLOW_AUTOVACUUM = {
+    "autovacuum_naptime": "1s",
+    "autovacuum_vacuum_cost_limit": "1",
+    "autovacuum_vacuum_cost_delay": "100ms",
+}
+
+
+async def test_an_autovacuum_is_not_waited_out(tmp_path: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded.running(Path(folder) / "postgres", SLOW_AUTOVACUUM) as url,
+    ):
+        history = History(tmp_path, url)
+        history.add("first", "ALTER TABLE account ADD COLUMN note varchar")
+        execute(
+            url,
+            "INSERT INTO account (name) SELECT repeat('x', 500) FROM generate_series(1, 100000)",
+            "DELETE FROM account",
+        )
+
+        async def vacuums() -> bool:
+            query = "SELECT FROM pg_stat_activity WHERE query ~ '^autovacuum: .* public.account'"
+            return bool(execute(url, query))
+
+        await until(vacuums)
+        running = history.alembic("upgrade", "head", SCRATCH_DATABASE_URL="", TRIES="5")
+        running.says("(autovacuum worker, ")
+        running.ends()
+        assert history.stands() == "first"
 
 
 def test_an_asynchronous_env_py_is_as_patient(history: History) -> None:
