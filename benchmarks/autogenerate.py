@@ -31,7 +31,7 @@ import sqlalchemy as sa
 
 
 def parts(number):
-    parent = [sa.ForeignKey(f"table_{number - 1}.id", name=f"fk_{number}")] if number else []
+    parent = [sa.ForeignKey(f"table_{number - 1}.id", name=f"fk_{number}")] if number % 10 else []
     return [
         sa.Column("id", sa.Integer),
         sa.Column("parent", sa.Integer, *parent),
