@@ -197,7 +197,7 @@ def migrating(settings: Settings, *, exclusive: bool) -> Iterator[sa.Connection]
     """Connect as the migrator.
 
     Args:
-        settings: Which database, and how long statements may wait for locks and run.
+        settings: Which database, and how long statements may run.
         exclusive: Whether this command changes the database; two such take turns.
 
     Raises:
@@ -211,7 +211,6 @@ def migrating(settings: Settings, *, exclusive: bool) -> Iterator[sa.Connection]
             connect_args=_options(
                 url,
                 "project migration",
-                lock_timeout=settings.migration_lock_seconds,
                 statement_timeout=settings.migration_statement_seconds,
             ),
         )

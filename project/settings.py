@@ -48,8 +48,14 @@ class Settings:
         Seconds, "How long a client may take to receive one piece of a streamed answer."
     ] = 30
     migration_lock_seconds: Annotated[
-        Seconds, "How long a statement of a migration waits for a lock; 0 for no limit."
-    ] = 5
+        Seconds,
+        "How long a statement of a migration waits for a lock, and requests behind it; "
+        "0 for no limit.",
+    ] = 0.1
+    migration_tries: Annotated[
+        Count,
+        "How often a migration that gets no lock is tried; 30 tries take some 6 minutes.",
+    ] = 30
     migration_statement_seconds: Annotated[
         Seconds, "How long one statement of a migration may run; 0 for no limit."
     ] = 900

@@ -25,6 +25,7 @@ def test_every_setting_is_read_under_its_name() -> None:
         "STATEMENT_SECONDS": "2",
         "CLIENT_SECONDS": "3",
         "MIGRATION_LOCK_SECONDS": "4",
+        "MIGRATION_TRIES": "7",
         "MIGRATION_STATEMENT_SECONDS": "0",
         "PREROLL_SECONDS": "5",
         "DRAIN_SECONDS": "6",
