@@ -9,9 +9,11 @@ from typing import TextIO
 #: Told how many are done, of how many, and which comes next.
 Progress = Callable[[int, int, str], None]
 
-#: Seconds for which a person waits without asking why, and after which a log gets a line.
+#: Seconds for which a person waits without asking why.
 PATIENCE = 1
-PAUSE = 5
+
+#: Seconds between two lines of a log, from the first revision on: to read a project is no progress.
+PAUSE = 10
 
 WIDTH = 30
 
@@ -34,20 +36,23 @@ def shown(stream: TextIO) -> Iterator[Progress]:
 class _Display:
     stream: TextIO
     began: float
+    told: float | None = None  # when a log got its last line
     drawn: bool = False
 
     def show(self, done: int, number: int, what: str) -> None:
-        waited = time.monotonic() - self.began
+        now = time.monotonic()
         if self.stream.isatty():
-            if waited < PATIENCE:
+            if now - self.began < PATIENCE:
                 return
             filled = WIDTH * done // max(number, 1)
             bar = "#" * filled + "." * (WIDTH - filled)
             self.stream.write(f"\r[{bar}] {done}/{number} {what}\033[K")
             self.stream.flush()
             self.drawn = True
-        elif waited >= PAUSE:
-            self.began += waited
+        elif self.told is None:
+            self.told = now
+        elif now - self.told >= PAUSE:
+            self.told = now
             print(f"{done} of {number} revisions", file=self.stream, flush=True)
 
     def clear(self) -> None:
