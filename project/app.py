@@ -1,14 +1,23 @@
 """The application: what is served where, and with what. Opens nothing; call it twice for two."""
 
 import logging
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy.orm import DeclarativeBase
 from tornado.web import Application, RequestHandler
 
+from project.api.collection import Collections, collections
 from project.database import Connections
 from project.handlers.base import NotFound
 from project.handlers.health import Livez, Readyz
+from project.handlers.identity import Failures
 from project.handlers.root import Root
+from project.handlers.row import Row
+from project.handlers.rows import Rows
+from project.models import Base
 from project.revisions import History
 from project.settings import Settings
 
@@ -17,13 +26,23 @@ TEMPLATES = Path(__file__).parent / "handlers" / "templates"
 access = logging.getLogger("project.access")
 
 
-def make_app(settings: Settings, connections: Connections, history: History) -> Application:
-    """Return an application that reads through `connections` and expects the head of `history`."""
+def make_app(
+    settings: Settings,
+    connections: Connections,
+    history: History,
+    base: type[DeclarativeBase] = Base,
+) -> Application:
+    """Return an application that serves what the models of `base` declare.
+
+    It works through `connections`, and expects the database at the head of `history`.
+    """
+    served = collections(base)
     return Application(
         [
             (r"/", Root),
             (r"/livez", Livez),
             (r"/readyz", Readyz),
+            *_resources(served),
         ],
         default_handler_class=NotFound,
         log_function=_log_request,
@@ -31,8 +50,18 @@ def make_app(settings: Settings, connections: Connections, history: History) -> 
         settings=settings,
         connections=connections,
         history=history,
+        collections=served,
+        failures=Failures(),
         draining=False,
     )
+
+
+def _resources(served: Collections) -> Iterator[tuple[str, type[RequestHandler], dict[str, Any]]]:
+    """Yield the routes of what the models declare."""
+    for name, collection in served.items():
+        place = f"/api/{re.escape(name)}"
+        yield place, Rows, {"collection": collection}
+        yield rf"{place}/([^/]+)", Row, {"collection": collection}
 
 
 def _log_request(handler: RequestHandler) -> None:

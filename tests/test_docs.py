@@ -43,7 +43,10 @@ def test_every_route_is_in_the_reference() -> None:
     app = make_app(Settings(), nowhere, read_history())
     [routes] = [rule.target.rules for rule in app.default_router.rules[:1]]
     for route in routes:
-        assert f"`GET {route.matcher.regex.pattern.rstrip('$')}`" in reference
+        path = route.matcher.regex.pattern.rstrip("$").replace("/([^/]+)", "/{key}")
+        # What the models declare is described once for all.
+        path = re.sub(r"^/api/\w+", "/api/{table}", path)
+        assert f"`GET {path}`" in reference
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -12,6 +12,7 @@ import mimeparse
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler
 
+from project.api.faults import FaultError
 from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
 from project.revisions import History
@@ -68,13 +69,12 @@ class Handler(RequestHandler):
         self.set_status(204)
         self.set_header("Allow", self.allowed())
 
-    @classmethod
-    def allowed(cls) -> str:
+    def allowed(self) -> str:
         """Return the methods that the handler defines, as the ``Allow`` header has them."""
         defined = {
             method
-            for method in cls.SUPPORTED_METHODS
-            if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())
+            for method in self.SUPPORTED_METHODS
+            if getattr(type(self), method.lower()) is not getattr(RequestHandler, method.lower())
         }
         return ", ".join(sorted(defined if "GET" in defined else defined - {"HEAD"}))
 
@@ -155,7 +155,7 @@ class Handler(RequestHandler):
 
         The access log has the status of every answer.
         """
-        if isinstance(value, HTTPError | TimeoutError):
+        if isinstance(value, HTTPError | FaultError | TimeoutError):
             return
         status = problem_of(value, 500).status
         if status == 500:  # noqa: PLR2004

@@ -1,0 +1,135 @@
+"""``/api/{table}``: pages of rows, exports of all of them, and new rows."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from urllib.parse import urlencode
+
+import psycopg
+
+from project.api import pages, reading, rendering
+from project.api.query import Query, read_parameters, read_query
+from project.api.statement import Statement
+from project.handlers.base import JSON
+from project.handlers.problems import Problem, ProblemError
+from project.handlers.refusals import is_unreadable
+from project.handlers.resource import ResourceHandler
+
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+
+COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
+
+#: As CSV with one column, and for delimiter and quote two characters that JSON never holds as they
+#: are: so each row is a line, and nothing in it is escaped a second time.
+COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
+
+
+class Rows(ResourceHandler):
+    """The rows of a collection."""
+
+    async def get(self) -> None:
+        """Answer with a page as a JSON array, or with all rows as lines of JSON or as CSV."""
+        self.admit_reader()
+        query = read_query(
+            self.collections, self.collection, self.asker, read_parameters(self.request.query)
+        )
+        match self.accepted([CSV, NDJSON, JSON]):
+            case "application/json":
+                await self.page(query)
+            case "application/x-ndjson" | "text/csv" as form:
+                await self.count(query, None)
+                await self.export(query, form)
+            case _:
+                raise ProblemError(Problem(406, f"This address has {JSON}, {NDJSON} and {CSV}."))
+
+    async def page(self, query: Query) -> None:
+        """Answer with one page, and say where the next one is."""
+        resource = self.collection.resource
+        size = resource.page_size if query.limit is None else query.limit
+        size = min(size, resource.largest_page)
+        [[page, found, last]] = await self.ask(reading.page(self.collections, query, size))
+        body = page or b""
+        if body and (change := rendering.change_of(query)):
+            body = rendering.rendered(change, body)
+        rows = int(found or 0)
+        if rows > size and last is not None:
+            self.set_header("Link", f'<{self.next_page(query, last)}>; rel="next"')
+        await self.count(query, min(rows, size))
+        self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
+        self.finish(b"[%b]\n" % body)
+
+    def next_page(self, query: Query, last: bytes) -> str:
+        """Return the address of the page after a row."""
+        kept = [
+            (name, text)
+            for name, text in read_parameters(self.request.query)
+            if name not in {"cursor", "offset"}
+        ]
+        return f"{self.request.path}?{urlencode([*kept, ('cursor', pages.encode(query, last))])}"
+
+    async def count(self, query: Query, rows: int | None) -> None:
+        """Say how many rows there are on all pages, if the client would like to know.
+
+        Args:
+            query: What was asked.
+            rows: The rows of this page, or None for all.
+
+        """
+        match self.preferences().get("count"):
+            case "exact":
+                [[total]] = await self.ask(reading.count(query))
+                number = int(total or 0)
+            case "estimated" | "planned" as asked:
+                [[plan]] = await self.ask(reading.estimate(query))
+                number = int(json.loads(plan or b"")[0]["Plan"]["Plan Rows"])
+                self.applied(f"count={asked}")
+            case _:
+                return
+        if self.preferences()["count"] == "exact":
+            self.applied("count=exact")
+        place = f"{query.offset}-{query.offset + rows - 1}" if rows and not query.cursor else "*"
+        self.set_header("Content-Range", f"{place}/{number}")
+
+    async def export(self, query: Query, form: str) -> None:
+        """Stream all rows; the process holds a piece of them at a time."""
+        change = rendering.change_of(query)
+        as_table = form == CSV and change is None
+        make, copy = (reading.table, COPY_CSV) if as_table else (reading.lines, COPY_LINES)
+        statement = make(self.collections, query)
+        pieces = self.connections.copy(copy % statement.text, statement.values)
+        self.set_header("Content-Type", f"{form}; charset=UTF-8")
+        async with aclosing(pieces):
+            first = await self.first(pieces, statement)
+            if form == CSV and change:
+                self.write(rendering.csv_header(query))
+            async for piece in _following(first, pieces, change, form):
+                self.write(piece)
+                await self.send()
+                if self.request.method == "HEAD":
+                    return
+        self.finish()
+
+    async def first(self, pieces: AsyncIterator[bytes], statement: Statement) -> bytes:
+        """Return the first piece: whatever PostgreSQL refuses, it says before that."""
+        try:
+            return await anext(pieces, b"")
+        except psycopg.Error as error:
+            if not statement.given or not is_unreadable(error):
+                raise
+            raise await self.fault(statement.given) from error
+
+
+async def _following(
+    first: bytes, pieces: AsyncIterator[bytes], change: rendering.Change | None, form: str
+) -> AsyncIterator[bytes]:
+    """Yield all pieces, changed where a decorator has to; a piece ends with a row."""
+    piece = first
+    while piece:
+        if change is None:
+            yield piece
+        elif form == CSV:
+            yield rendering.csv_lines(change, piece.splitlines())
+        else:
+            yield b"".join(rendering.line(change, row) for row in piece.splitlines())
+        piece = await anext(pieces, b"")
