@@ -198,6 +198,12 @@ class Connections:
         async with self.lend() as connection:
             return rows_of(await connection.execute(text, values))
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        """Lend a connection for several statements that are carried out together or not at all."""
+        async with self.lend() as connection, connection.transaction():
+            yield connection
+
     async def copy(self, text: bytes, values: Sequence[object] = ()) -> AsyncGenerator[bytes]:
         """Yield what a ``COPY … TO STDOUT`` writes, in pieces, as fast as they are taken.
 

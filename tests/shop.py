@@ -15,10 +15,13 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from project.models import Audience, Resource, Role
+from project.models import Audience, Base, Resource, Role
+
+NAMES = Base.metadata.naming_convention
 
 
 class ShopBase(DeclarativeBase):
+    metadata: ClassVar[sa.MetaData] = sa.MetaData(naming_convention=NAMES)
     __resource__: ClassVar[Resource | None] = None
 
 

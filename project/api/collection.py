@@ -1,9 +1,10 @@
 """The models that declare themselves, as collections of rows with columns, a key and relations."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapper
@@ -33,6 +34,7 @@ class Column:
         role: The role below which it does not exist.
         default: What the model itself (not the database) gives a new row.
         onupdate: What the model gives a row that is changed.
+        has_server_default: Whether the database gives a new row a value.
 
     """
 
@@ -45,6 +47,7 @@ class Column:
     role: Role | None
     default: ColumnDefault | None
     onupdate: ColumnDefault | None
+    has_server_default: bool
 
     def within(self, alias: str) -> Fragment:
         """Return the column of a table's alias, as a statement has it."""
@@ -83,7 +86,8 @@ class Collection:
         comment: What a row is, from the model.
         resource: What the model declares.
         columns: All columns that may be shown, by name.
-        hidden: The columns that never are.
+        every: All columns, those that are hidden, too.
+        hidden: The names of those.
         key: The primary key.
         version: The column that counts changes, if there is one.
         checks: Constraints by name, with their columns.
@@ -96,6 +100,7 @@ class Collection:
     comment: str
     resource: Resource
     columns: Mapping[str, Column]
+    every: Mapping[str, Column]
     hidden: tuple[str, ...]
     key: tuple[Column, ...]
     version: Column | None
@@ -128,6 +133,14 @@ class Collection:
 Collections = Mapping[str, Collection]
 
 
+class View(NamedTuple):
+    """A collection, among all that are served, as somebody may see and change it."""
+
+    collections: Collections
+    collection: Collection
+    asker: Asker
+
+
 def collections(base: type[DeclarativeBase]) -> Collections:
     """Return the collections of all models that declare themselves, by name.
 
@@ -157,27 +170,37 @@ def _collection(mapper: Mapper[Any], resource: Resource, declared: Declared) -> 
     hidden = tuple(dict.fromkeys((*resource.hidden, *secret)))
     _check(mapper, resource, table, hidden)
     version = mapper.version_id_col
-    columns = {
+    every = {
         column.name: _column(column, resource, counted=column is version)
         for column in table.columns
-        if column.name not in hidden
     }
+    columns = {name: column for name, column in every.items() if name not in hidden}
     return Collection(
         name=table.name,
         table=identifier(*(part for part in (table.schema, table.name) if part)),
         comment=table.comment or "",
         resource=resource,
         columns=columns,
+        every=every,
         hidden=hidden,
         key=tuple(columns[column.name] for column in table.primary_key),
         version=None if version is None else columns.get(version.name),
         checks={
-            str(constraint.name): tuple(column.name for column in constraint.columns)
+            str(constraint.name): _constrained(table, constraint)
             for constraint in table.constraints
-            if isinstance(constraint, sa.schema.ColumnCollectionConstraint)
         },
         relations={name: _relation(mapper, name, declared) for name in resource.embed},
     )
+
+
+def _constrained(table: sa.Table, constraint: sa.Constraint) -> tuple[str, ...]:
+    """Return the columns that a constraint is about; those of a CHECK stand in its text."""
+    if isinstance(constraint, sa.CheckConstraint):
+        words = set(re.findall(r"\w+", str(constraint.sqltext)))
+        return tuple(column.name for column in table.columns if column.name in words)
+    if isinstance(constraint, sa.schema.ColumnCollectionConstraint):
+        return tuple(column.name for column in constraint.columns)
+    return ()
 
 
 def _check(mapper: Mapper[Any], resource: Resource, table: sa.Table, hidden: Iterable[str]) -> None:
@@ -218,6 +241,7 @@ def _column(column: sa.Column[Any], resource: Resource, *, counted: bool) -> Col
         role=resource.restricted.get(column.name),
         default=default,
         onupdate=onupdate,
+        has_server_default=generated,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from project.api.collection import Collection, Collections, Column
+from project.api.collection import Collection, Collections
 from project.api.filters import key_is, where
 from project.api.pages import after, cursor_values, order_by
 from project.api.query import Query, Shown
@@ -41,7 +41,7 @@ def page(collections: Collections, query: Query, size: int) -> Statement:
         " count(*), max(CASE WHEN {} = {} THEN {} END) FROM {}, LATERAL ({}) s",
         *(BETWEEN, place, number(size)),
         *(place, number(size), cursor_values(query)),
-        *(numbered, _columns(collections, query)),
+        *(numbered, columns(collections, query)),
     ).statement()
 
 
@@ -51,7 +51,7 @@ def lines(collections: Collections, query: Query) -> Statement:
     return format_sql(
         r"SELECT translate(row_to_json(s.*)::text, E'\n\r', '  ') FROM {}, LATERAL ({}) s",
         _rows(query, after(query), query.limit),
-        _columns(collections, query),
+        columns(collections, query),
     ).statement()
 
 
@@ -60,7 +60,7 @@ def table(collections: Collections, query: Query) -> Statement:
     return format_sql(
         "SELECT s.* FROM {}, LATERAL ({}) s",
         _rows(query, after(query), query.limit),
-        _columns(collections, query),
+        columns(collections, query),
     ).statement()
 
 
@@ -77,12 +77,12 @@ def estimate(query: Query) -> Statement:
 def one(collections: Collections, query: Query, key: Sequence[str]) -> Statement:
     """Return the statement for one row: its body, and its entity tag."""
     alias = query.alias
-    columns = _columns(collections, query)
+    shown = columns(collections, query)
     conditions = [*key_is(query.collection.key, alias, key), *query.conditions]
     plain_tag = tag(query.collection, alias) if query.whole else None
     return format_sql(
         "SELECT row_to_json(s.*)::text, {} FROM {} {}, LATERAL ({}) s{}",
-        *(plain_tag or hashed("s"), query.collection.table, identifier(alias), columns),
+        *(plain_tag or hashed("s"), query.collection.table, identifier(alias), shown),
         where(conditions),
     ).statement()
 
@@ -105,12 +105,7 @@ def hashed(alias: str) -> Fragment:
     )
 
 
-def plain(columns: Sequence[Column], alias: str) -> Fragment:
-    """Return a query for the columns of one row of a statement, as they are."""
-    return format_sql("SELECT {}", join_sql(", ", [column.within(alias) for column in columns]))
-
-
-def _columns(collections: Collections, query: Query) -> Fragment:
+def columns(collections: Collections, query: Query) -> Fragment:
     """Return a query for what is shown of one row: columns, and rows of other collections."""
     shown = [_shown(show, query.alias) for show in query.shown]
     for label, relation, inner in query.embedded:
@@ -133,7 +128,7 @@ def _single(collections: Collections, query: Query, met: Sequence[Fragment]) -> 
     return format_sql(
         "SELECT row_to_json(s.*) FROM {}, LATERAL ({}) s",
         _rows(query, met, 1),
-        _columns(collections, query),
+        columns(collections, query),
     )
 
 
@@ -142,7 +137,7 @@ def _many(collections: Collections, query: Query, met: Sequence[Fragment]) -> Fr
     return format_sql(
         "SELECT coalesce(json_agg(row_to_json(s.*)), '[]') FROM {}, LATERAL ({}) s",
         _rows(query, met, min(query.limit or most, most) if query.limit != 0 else 0),
-        _columns(collections, query),
+        columns(collections, query),
     )
 
 

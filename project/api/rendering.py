@@ -62,7 +62,7 @@ def csv_header(query: Query) -> bytes:
 
 
 def _cell(value: Raw) -> str:
-    if value == b"null":
+    if bytes(value) == b"null":
         return ""
     if bytes(value).startswith(b'"'):
         return msgspec.json.decode(value, type=str)
@@ -86,4 +86,4 @@ def _each(change: Change) -> Change:
 
 
 def _if_any(change: Change) -> Change:
-    return lambda raw: None if raw == b"null" else change(raw)
+    return lambda raw: None if bytes(raw) == b"null" else change(raw)

@@ -64,6 +64,7 @@ class ValueType:
             when there is no such value.
         outward: Turns the stored value, as PostgreSQL writes it in JSON, into what is shown, where
             only the decorator can.
+        labelled: Whether a member of a Python enumeration is stored as its name.
 
     """
 
@@ -74,6 +75,7 @@ class ValueType:
     schema: dict[str, Any]
     inward: Callable[[Any], Any] | None = None
     outward: Callable[[Raw], Any] | None = None
+    labelled: bool = False
 
 
 def value_type(of: TypeEngine[Any]) -> ValueType:
@@ -128,7 +130,7 @@ def _enum(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
     labels = list(stored.enums)
     plain = sql if stored.native_enum else "text"
     family = Family.ordered if stored.native_enum else Family.text
-    return ValueType(sql, plain, family, Literal[tuple(labels)], {"enum": labels})
+    return ValueType(sql, plain, family, Literal[tuple(labels)], {"enum": labels}, labelled=True)
 
 
 def _string(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
@@ -285,7 +287,7 @@ def _python_type(stored: TypeEngine[Any]) -> Any:  # noqa: ANN401
 
 def _outward(of: TypeDecorator[Any], kind: Any) -> Callable[[Raw], Any]:  # noqa: ANN401
     def outward(raw: Raw) -> Any:  # noqa: ANN401
-        if raw == b"null":
+        if bytes(raw) == b"null":
             stored: Any = None
         elif kind is bytes:
             stored = bytes.fromhex(msgspec.json.decode(raw, type=str)[2:])

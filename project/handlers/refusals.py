@@ -5,13 +5,19 @@ words may hold statements, and values of rows that the client must not see.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from typing import cast
 
 import psycopg
+import sqlalchemy as sa
 
 from project.api.collection import Collection
 from project.api.faults import Fault, pointer
 from project.api.statement import Given, Statement
 from project.handlers.problems import Problem, unavailable
+from project.models import IdempotencyKey
+
+#: What a second request of the same name collides with.
+ONCE = cast("sa.Table", IdempotencyKey.__table__).primary_key.name
 
 Run = Callable[[Statement], Awaitable[object]]
 
@@ -64,6 +70,10 @@ def faults_of(guilty: Iterable[Given], given: Iterable[Given]) -> list[Fault]:
     """
     sure = [one.blame() for one in guilty]
     return list(dict.fromkeys(sure or [one.suspect() for one in given]))
+
+
+class OnceError(Exception):
+    """A request of that name was carried out already."""
 
 
 def refusal(error: psycopg.Error, collection: Collection) -> Problem | None:

@@ -16,7 +16,14 @@ from project.database import Rows
 from project.handlers.base import Handler
 from project.handlers.identity import Failures, identify, unauthorized
 from project.handlers.problems import Problem, ProblemError
-from project.handlers.refusals import culprits, faults_of, is_unreadable, refusal
+from project.handlers.refusals import (
+    ONCE,
+    OnceError,
+    culprits,
+    faults_of,
+    is_unreadable,
+    refusal,
+)
 from project.models import Audience, Role
 
 #: Times that a statement is tried which others keep from being carried out.
@@ -116,13 +123,15 @@ class ResourceHandler(Handler):
                 raise
             raise await self.fault(statement.given) from error
 
-    async def fault(self, given: tuple[Given, ...]) -> Exception:
+    async def fault(self, given: tuple[Given, ...], status: int = 400) -> Exception:
         """Say which values PostgreSQL did not take; all, where each alone is fine."""
         guilty = await culprits(given, lambda one: self.connections.run(one.text, one.values))
         if any(one.fault == KEY for one in guilty):
             return self.missing()
-        detail = "A value of the query cannot be used."
-        return FaultError(400, detail, faults_of(guilty, given))
+        what = "query" if status == 400 else "body"  # noqa: PLR2004
+        return FaultError(
+            status, f"A value of the {what} cannot be used.", faults_of(guilty, given)
+        )
 
     def missing(self) -> ProblemError:
         """Return the 404 of a row."""
@@ -151,5 +160,7 @@ class ResourceHandler(Handler):
 
     def refused(self, error: psycopg.Error) -> Exception:
         """Return the answer to a change that PostgreSQL refuses."""
+        if error.diag.constraint_name == ONCE:
+            return OnceError()
         problem = refusal(error, self.collection)
         return ProblemError(problem) if problem else error

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from urllib.parse import urlencode
 
+import msgspec
 import psycopg
 
-from project.api import pages, reading, rendering
+from project.api import pages, reading, rendering, writing
+from project.api.payload import Row as Payload
+from project.api.payload import read_body, reader
 from project.api.query import Query, read_parameters, read_query
 from project.api.statement import Statement
+from project.api.writing import Once
 from project.handlers.base import JSON
-from project.handlers.problems import Problem, ProblemError
-from project.handlers.refusals import is_unreadable
-from project.handlers.resource import ResourceHandler
+from project.handlers.changes import ChangingHandler
+from project.handlers.problems import Problem, ProblemError, unavailable
+from project.handlers.refusals import OnceError, is_unreadable
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
@@ -25,7 +29,7 @@ COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
 
 
-class Rows(ResourceHandler):
+class Rows(ChangingHandler):
     """The rows of a collection."""
 
     async def get(self) -> None:
@@ -42,6 +46,49 @@ class Rows(ResourceHandler):
                 await self.export(query, form)
             case _:
                 raise ProblemError(Problem(406, f"This address has {JSON}, {NDJSON} and {CSV}."))
+
+    async def post(self) -> None:
+        """Insert a row, or all of an array of them, or none."""
+        self.admit_writer()
+        body = self.body_as(JSON)
+        items, many = read_body(body)
+        rows = reader(self.collection, self.asker, partial=False).rows(items, many=many)
+        await self.insert(rows, self.once(body), many=many)
+
+    async def insert(self, rows: list[Payload], once: Once | None, *, many: bool) -> None:
+        """Insert rows and answer with them."""
+        order: tuple[int, ...] = ()
+        if not rows:
+            shown: tuple[bytes | None, ...] = (b"", b"0", None, None)
+        else:
+            statement, order = writing.insert(self.view, rows, once)
+            try:
+                [shown] = await self.change(lambda: self.run(statement), rows, many=many)
+            except OnceError:
+                shown = await self.again(once)
+        body, _, place, tag = shown
+        if not many and place is not None:
+            self.set_header("Location", self.place(place))
+            self.set_header("Etag", (tag or b"").decode())
+        body = body or b""
+        self.show(201, b"[%b]\n" % _in_order(body, order) if many else body + b"\n")
+
+    async def again(self, once: Once | None) -> tuple[bytes | None, ...]:
+        """Return what was answered when the client asked the same before.
+
+        Raises:
+            ProblemError: 422 if it was something else that it asked by that name.
+
+        """
+        assert once is not None  # noqa: S101  (only a request with a key collides with one)
+        rows = await self.run(writing.answered(self.asker, once))
+        if not rows:
+            raise ProblemError(unavailable("contention", "Ask again."))
+        [(request_hash, body, place, tag)] = rows
+        if request_hash != once.request_hash.hex().encode():
+            detail = "This Idempotency-Key belongs to another request."
+            raise ProblemError(Problem(422, detail, "urn:project:problem:idempotency"))
+        return body, None, place, tag
 
     async def page(self, query: Query) -> None:
         """Answer with one page, and say where the next one is."""
@@ -118,6 +165,15 @@ class Rows(ResourceHandler):
             if not statement.given or not is_unreadable(error):
                 raise
             raise await self.fault(statement.given) from error
+
+
+def _in_order(body: bytes, order: tuple[int, ...]) -> bytes:
+    """Put rows into the order in which the client gave them; as a rule they are in it."""
+    if order == tuple(range(len(order))):
+        return body
+    rows = msgspec.json.decode(b"[%b]" % body, type=list[msgspec.Raw])
+    placed = sorted(zip(order, rows, strict=True), key=lambda item: item[0])
+    return b",\n".join(bytes(row) for _, row in placed)
 
 
 async def _following(
