@@ -47,6 +47,9 @@ class Settings:
     client_seconds: Annotated[
         Seconds, "How long a client may take to receive one piece of a streamed answer."
     ] = 30
+    load_bytes: Annotated[
+        Count, "Bytes of a body that is loaded in bulk (lines of JSON, or CSV), at most."
+    ] = 268435456
     migration_lock_seconds: Annotated[
         Seconds, "How long a statement of a migration waits for a lock; 0 for no limit."
     ] = 5

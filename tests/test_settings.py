@@ -24,6 +24,7 @@ def test_every_setting_is_read_under_its_name() -> None:
         "POOL_SECONDS": "1.5",
         "STATEMENT_SECONDS": "2",
         "CLIENT_SECONDS": "3",
+        "LOAD_BYTES": "1000",
         "MIGRATION_LOCK_SECONDS": "4",
         "MIGRATION_STATEMENT_SECONDS": "0",
         "PREROLL_SECONDS": "5",

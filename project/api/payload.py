@@ -18,7 +18,7 @@ from project.api.access import Asker
 from project.api.collection import Collection, Column, python_default
 from project.api.faults import Fault, FaultError, bad_body, pointer
 from project.api.statement import Given
-from project.api.values import encode
+from project.api.values import Family, encode
 
 #: What a row consists of: the columns that are given, as JSON.
 Row = dict[str, Raw]
@@ -57,10 +57,13 @@ class Reader:
         collection: Where the rows go.
         asker: Who gives them.
         partial: Whether they may leave out what a new row needs.
+        as_text: Whether an array may be a text, in PostgreSQL's notation.
 
     """
 
-    def __init__(self, collection: Collection, asker: Asker, *, partial: bool) -> None:
+    def __init__(
+        self, collection: Collection, asker: Asker, *, partial: bool, as_text: bool
+    ) -> None:
         self.collection = collection
         self.asker = asker
         self.required = (
@@ -69,7 +72,8 @@ class Reader:
             else [column for column in collection.taken_from(asker) if not column.optional]
         )
         self.decoders = {
-            column.name: (column, _decoder(column)) for column in collection.taken_from(asker)
+            column.name: (column, _decoder(column, as_text=as_text))
+            for column in collection.taken_from(asker)
         }
 
     def rows(self, items: list[Raw], *, many: bool) -> list[Row]:
@@ -146,9 +150,9 @@ class Reader:
 
 
 @functools.lru_cache(maxsize=1024)
-def reader(collection: Collection, asker: Asker, *, partial: bool) -> Reader:
+def reader(collection: Collection, asker: Asker, *, partial: bool, as_text: bool = False) -> Reader:
     """Return the reader of rows from whoever asks."""
-    return Reader(collection, asker, partial=partial)
+    return Reader(collection, asker, partial=partial, as_text=as_text)
 
 
 class _WrongError(Exception):
@@ -166,9 +170,11 @@ class _WrongError(Exception):
         return cls(f"{said}.", [number or name for number, name in PATH.findall(path)])
 
 
-def _decoder(column: Column) -> msgspec.json.Decoder[Any]:
+def _decoder(column: Column, *, as_text: bool) -> msgspec.json.Decoder[Any]:
     if column.type.payload is Raw:
         return msgspec.json.Decoder(Raw)
+    if as_text and column.type.family is Family.array:
+        return msgspec.json.Decoder(Union[column.type.payload, str, None])  # noqa: UP007
     return msgspec.json.Decoder(Union[column.type.payload, None])  # noqa: UP007
 
 
@@ -233,7 +239,7 @@ def given_of(collection: Collection, rows: list[Row], *, many: bool) -> tuple[Gi
         Given(
             pointer(*((number,) if many else ()), name),
             bytes(raw).decode(),
-            collection.columns[name].type.sql,
+            collection.every[name].type.sql,
             in_json=True,
         )
         for number, row in enumerate(rows)

@@ -70,7 +70,7 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
         format_sql(
             "{} AS ({})",
             identifier(f"written{place}"),
-            _insert(collection, names, [complete[number] for number in numbers]),
+            _shaped(collection, names, [complete[number] for number in numbers]),
         )
         for place, (names, numbers) in enumerate(shapes.items())
     ]
@@ -90,6 +90,20 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
         steps += _kept(view.asker, once)
     statement = format_sql("WITH {} SELECT * FROM shown", join_sql(", ", steps)).statement()
     return Inserting(statement, tuple(number for numbers in shapes.values() for number in numbers))
+
+
+def load(view: View, names: Sequence[str]) -> Statement:
+    """Return the statement that inserts what was copied into the temporary table ``loaded``.
+
+    Its answer is the number of rows.
+    """
+    read = "loaded, LATERAL json_to_record({})"
+    records = _records(read, view.collection, names, Fragment("loaded.document"))
+    steps = [
+        format_sql("written AS ({})", _insert(view.collection, names, records)),
+        _audited(view, "FROM written t0", None, "t0"),
+    ]
+    return format_sql("WITH {} SELECT count(*) FROM written", join_sql(", ", steps)).statement()
 
 
 def update(
@@ -125,7 +139,9 @@ def update(
                 "after AS (UPDATE {} t0 SET {} FROM before b{}{} RETURNING t0.*)",
                 collection.table,
                 join_sql(", ", setting),
-                format_sql(", {}", _records("json_to_record", collection, sorted(row), row))
+                format_sql(
+                    ", {}", _records("json_to_record({})", collection, sorted(row), _json(row))
+                )
                 if row
                 else Fragment(""),
                 where([*_same_row(collection), *_matching(view, match)]),
@@ -184,7 +200,7 @@ def whole(view: View) -> Query:
     return read_query(view.collections, view.collection, view.asker, [])
 
 
-def _insert(collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> Fragment:
+def _insert(collection: Collection, names: Sequence[str], source: Fragment) -> Fragment:
     """Insert rows that give the same columns, and the model's own defaults that are expressions."""
     made = {
         column.name: expression
@@ -193,35 +209,44 @@ def _insert(collection: Collection, names: Sequence[str], rows: Sequence[Row]) -
         if (expression := sql_default(column.default)) is not None
     }
     into = join_sql(", ", [identifier(name) for name in (*names, *made)])
-    if not names and not made:
-        # VALUES takes DEFAULT for any column, even one that nobody may set.
-        column = identifier(next(iter(collection.every)))
-        defaults = ", ".join(["(DEFAULT)"] * len(rows))
-        return format_sql(
-            "INSERT INTO {} AS t0 ({}) VALUES {} RETURNING t0.*",
-            *(collection.table, column, Fragment(defaults)),
-        )
     values = [identifier("given", name) for name in names]
     values += [Fragment(f"({expression})".replace("%", "%%")) for expression in made.values()]
-    source = (
-        _records("json_to_recordset", collection, names, rows)
-        if names
-        else format_sql("generate_series(1, {})", value(len(rows), "integer"))
-    )
     return format_sql(
         "INSERT INTO {} AS t0 ({}) SELECT {} FROM {} RETURNING t0.*",
         *(collection.table, into, join_sql(", ", values), source),
     )
 
 
+def _defaults(collection: Collection, number: int) -> Fragment:
+    """Insert rows that give nothing; VALUES takes DEFAULT for any column, even an identity."""
+    column = identifier(next(iter(collection.every)))
+    defaults = ", ".join(["(DEFAULT)"] * number)
+    return format_sql(
+        "INSERT INTO {} AS t0 ({}) VALUES {} RETURNING t0.*",
+        *(collection.table, column, Fragment(defaults)),
+    )
+
+
+def _shaped(collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> Fragment:
+    if names:
+        records = _records("json_to_recordset({})", collection, names, _json(rows))
+        return _insert(collection, names, records)
+    if any(column.default for column in collection.every.values()):
+        numbers = format_sql("generate_series(1, {})", value(len(rows), "integer"))
+        return _insert(collection, names, numbers)
+    return _defaults(collection, len(rows))
+
+
+def _json(rows: Row | Sequence[Row]) -> Fragment:
+    return value(msgspec.json.encode(rows).decode(), "json")
+
+
 def _records(
-    function: str, collection: Collection, names: Sequence[str], rows: Row | Sequence[Row]
+    function: str, collection: Collection, names: Sequence[str], rows: Fragment
 ) -> Fragment:
     """Have PostgreSQL read JSON as columns of their types."""
     typed = ", ".join(f"{identifier(n).text} {collection.every[n].type.sql}" for n in names)
-    return Fragment(
-        f"{function}(%s::json) AS given ({typed})", (msgspec.json.encode(rows).decode(),)
-    )
+    return format_sql(function + " AS given ({})", rows, Fragment(typed))
 
 
 def _settings(view: View, row: Mapping[str, object], *, replace: bool) -> Iterable[Fragment]:

@@ -46,12 +46,20 @@ class ChangingHandler(ResourceHandler):
         """
         for name, _ in read_parameters(self.request.query):
             raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
-        sent = self.request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+        sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
             headers = ((f"Accept-{(self.request.method or '').capitalize()}", accepted),)
             detail = f"The body is of type {sent}; this address takes {accepted}."
             raise ProblemError(Problem(415, detail, headers=headers))
+        return self.content()
+
+    def media_type(self) -> str:
+        """Return the type of the body, without its parameters."""
+        return self.request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+
+    def content(self) -> bytes:
+        """Return the body."""
         return self.request.body
 
     def match(self) -> list[str] | None:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import psycopg
+from tornado.web import stream_request_body
 
 from project.api import pages, reading, rendering, writing
 from project.api.payload import Row as Payload
@@ -15,12 +16,9 @@ from project.api.query import Query, read_parameters, read_query
 from project.api.statement import Statement
 from project.api.writing import Once
 from project.handlers.base import JSON
-from project.handlers.changes import ChangingHandler
+from project.handlers.loading import CSV, NDJSON, LoadingHandler
 from project.handlers.problems import Problem, ProblemError, unavailable
 from project.handlers.refusals import OnceError, is_unreadable
-
-NDJSON = "application/x-ndjson"
-CSV = "text/csv"
 
 COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 
@@ -29,7 +27,8 @@ COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
 
 
-class Rows(ChangingHandler):
+@stream_request_body
+class Rows(LoadingHandler):
     """The rows of a collection."""
 
     async def get(self) -> None:
@@ -48,9 +47,12 @@ class Rows(ChangingHandler):
                 raise ProblemError(Problem(406, f"This address has {JSON}, {NDJSON} and {CSV}."))
 
     async def post(self) -> None:
-        """Insert a row, or all of an array of them, or none."""
+        """Insert a row; or all rows of an array, of lines or of a table, or none."""
         self.admit_writer()
-        body = self.body_as(JSON)
+        body = self.body_as(JSON, NDJSON, CSV)
+        if self.file is not None:
+            await self.post_bulk(self.file)
+            return
         items, many = read_body(body)
         rows = reader(self.collection, self.asker, partial=False).rows(items, many=many)
         await self.insert(rows, self.once(body), many=many)
