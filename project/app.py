@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,21 @@ from tornado.web import Application, RequestHandler
 
 from project.api.collection import Collections, collections
 from project.database import Connections
+from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
 from project.handlers.health import Livez, Readyz
 from project.handlers.identity import Failures
 from project.handlers.root import Root
 from project.handlers.row import Row
 from project.handlers.rows import Rows
-from project.models import Base
+from project.models import AccessToken, Base
 from project.revisions import History
 from project.settings import Settings
+
+#: Resources with handlers of their own: of the collection, and of a row.
+OWN: Mapping[str, tuple[type[Rows], type[Row]]] = {
+    AccessToken.__tablename__: (AccessTokens, Row),
+}
 
 TEMPLATES = Path(__file__).parent / "handlers" / "templates"
 
@@ -60,8 +66,9 @@ def _resources(served: Collections) -> Iterator[tuple[str, type[RequestHandler],
     """Yield the routes of what the models declare."""
     for name, collection in served.items():
         place = f"/api/{re.escape(name)}"
-        yield place, Rows, {"collection": collection}
-        yield rf"{place}/([^/]+)", Row, {"collection": collection}
+        rows, row = OWN.get(name, (Rows, Row))
+        yield place, rows, {"collection": collection}
+        yield rf"{place}/([^/]+)", row, {"collection": collection}
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -50,6 +50,16 @@ class Settings:
     load_bytes: Annotated[
         Count, "Bytes of a body that is loaded in bulk (lines of JSON, or CSV), at most."
     ] = 268435456
+    cors_origins: Annotated[
+        str | None,
+        "Origins whose pages may call the API from a browser, as `https://example.org`, "
+        "separated by commas; none, if unset.",
+    ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        "Addresses of proxies, separated by commas, whose `X-Forwarded-For` says where a request "
+        "came from; nobody's, if unset.",
+    ] = None
     migration_lock_seconds: Annotated[
         Seconds, "How long a statement of a migration waits for a lock; 0 for no limit."
     ] = 5
@@ -67,6 +77,14 @@ class Settings:
     log_level: Annotated[
         LogLevel, "`debug`, `info` (one line a request), `warning` or `error`."
     ] = "info"
+
+    def origins(self) -> frozenset[str]:
+        """Return the origins whose pages may call."""
+        return frozenset(_listed(self.cors_origins))
+
+    def proxies(self) -> list[str]:
+        """Return the addresses of proxies that are believed."""
+        return _listed(self.trusted_proxies)
 
     def __repr__(self) -> str:
         # A URL may hide a password in its query, too, which SQLAlchemy would print.
@@ -91,6 +109,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if text := environ.get(name, "").strip():
             values[field.name] = _parse(name, text, types[field.name])
     return Settings(**values)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def _parse(name: str, text: str, annotation: Any) -> Any:  # noqa: ANN401

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "handlers": {"handlers", "api", "models", "database", "revisions", "settings", "schema"},
     "app": {"handlers", "api", "models", "database", "revisions", "settings"},
     "server": set(),
-    "__main__": {"app", "server", "database", "revisions", "settings"},
+    "__main__": {"app", "tokens", "server", "database", "revisions", "settings"},
+    "tokens": {"models", "database", "settings"},
     "psql": {"database", "settings"},
     "__init__": set(),
 }

@@ -66,6 +66,7 @@ class Reader:
     ) -> None:
         self.collection = collection
         self.asker = asker
+        self.partial = partial
         self.required = (
             []
             if partial
@@ -101,7 +102,8 @@ class Reader:
             row = ROW.decode(item)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {}, [Fault("It must be an object.", pointer=pointer(*place))]
-        faults = [
+        faults = self._own(row, place)
+        faults += [
             Fault("A value is missing.", pointer=pointer(*place, column.name))
             for column in self.required
             if column.name not in row
@@ -111,7 +113,6 @@ class Reader:
                 row[name] = self._value(name, raw)
             except _WrongError as wrong:
                 faults.append(Fault(wrong.detail, pointer=pointer(*place, name, *wrong.steps)))
-        faults += self._own(row, place)
         return row, faults
 
     def _value(self, name: str, raw: Raw) -> Raw:
@@ -142,7 +143,7 @@ class Reader:
         if owner is None or not self.collection.owned_by(self.asker):
             return []
         own = encode(self.asker.account_id)
-        if self.required or owner in row:
+        if not self.partial or owner in row:
             if bytes(row.get(owner, own)) != own:
                 return [Fault("Only rows of your own.", pointer=pointer(*place, owner))]
             row[owner] = Raw(own)

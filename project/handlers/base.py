@@ -23,6 +23,16 @@ log = logging.getLogger(__name__)
 JSON = "application/json"
 HTML = "text/html"
 
+#: Pages have styles of their own, and nothing else: no script, no picture, no form, no frame.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+
+#: Headers that a page of another origin may read, and those that it may send.
+EXPOSED = "Content-Range, ETag, Link, Location, Preference-Applied, Retry-After"
+ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer"
+
 #: What the access log shows for a client that left before it was answered (nginx's number).
 CLIENT_LEFT = 499
 
@@ -56,6 +66,18 @@ class Handler(RequestHandler):
         """Whether the service is about to stop."""
         return cast("bool", self.settings["draining"])
 
+    def set_default_headers(self) -> None:
+        """Say to browsers what they may do with whatever is answered: next to nothing."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
+        if origins := self.limits.origins():
+            self.add_header("Vary", "Origin")
+            origin = self.request.headers.get("Origin")
+            if origin in origins:
+                self.set_header("Access-Control-Allow-Origin", origin)
+                self.set_header("Access-Control-Expose-Headers", EXPOSED)
+
     def prepare(self) -> None:
         """Remember the task, so that it can be stopped when the client leaves."""
         self._task = asyncio.current_task()
@@ -68,6 +90,10 @@ class Handler(RequestHandler):
         """Say which methods this address answers."""
         self.set_status(204)
         self.set_header("Allow", self.allowed())
+        if "Access-Control-Allow-Origin" in self._headers:
+            self.set_header("Access-Control-Allow-Methods", self.allowed())
+            self.set_header("Access-Control-Allow-Headers", ACCEPTED)
+            self.set_header("Access-Control-Max-Age", "600")
 
     def allowed(self) -> str:
         """Return the methods that the handler defines, as the ``Allow`` header has them."""
