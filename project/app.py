@@ -13,6 +13,7 @@ from project.api.collection import Collections, collections
 from project.database import Connections
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
+from project.handlers.documents import Docs, OpenApi, Schema
 from project.handlers.health import Livez, Readyz
 from project.handlers.identity import Failures
 from project.handlers.root import Root
@@ -48,6 +49,9 @@ def make_app(
             (r"/", Root),
             (r"/livez", Livez),
             (r"/readyz", Readyz),
+            (r"/openapi.json", OpenApi),
+            (r"/docs", Docs),
+            (r"/schemas/(\w+).json", Schema),
             *_resources(served),
         ],
         default_handler_class=NotFound,
