@@ -1,7 +1,6 @@
 """``python -m project``: the running service. It serves and nothing else; Alembic migrates."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from tornado.netutil import bind_sockets
 
-from project import database, settings, tokens
+from project import database, logs, settings, tokens
 from project.app import make_app
 from project.revisions import History, read_history
 from project.server import Server
@@ -32,9 +31,7 @@ def main() -> int:
     """
     try:
         configured = settings.load()
-        logging.basicConfig(
-            level=configured.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-        )
+        logs.configure(configured.log_level, configured.log_format)
         with database.available(configured) as url:
             # Nobody else reaches the embedded database, so nobody else could make the first.
             token = tokens.first(configured) if configured.database_url is None else None

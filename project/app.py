@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase
 from tornado.web import Application, RequestHandler
 
 from project.api.collection import Collections, collections
+from project.api.openapi import document
 from project.database import Connections
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
@@ -61,9 +62,19 @@ def make_app(
         connections=connections,
         history=history,
         collections=served,
+        openapi=_description(served),
         failures=Failures(),
         draining=False,
     )
+
+
+def _description(served: Collections) -> dict[str, Any]:
+    """Describe what is served, with what handlers of resources' own do otherwise."""
+    api = document(served)
+    for name, (rows, _) in OWN.items():
+        if name in served:
+            rows.describe(api)
+    return api
 
 
 def _resources(served: Collections) -> Iterator[tuple[str, type[RequestHandler], dict[str, Any]]]:
@@ -86,4 +97,12 @@ def _log_request(handler: RequestHandler) -> None:
             level,
             "%d %s %s %.1f ms %s",
             *(status, request.method, request.path, milliseconds, request.remote_ip),
+            extra={
+                "status": status,
+                "method": request.method,
+                "path": request.path,
+                "milliseconds": round(milliseconds, 1),
+                "address": request.remote_ip,
+                "handler": type(handler).__name__,
+            },
         )

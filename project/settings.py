@@ -18,6 +18,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 class SettingsError(ValueError):
@@ -77,6 +78,9 @@ class Settings:
     log_level: Annotated[
         LogLevel, "`debug`, `info` (one line a request), `warning` or `error`."
     ] = "info"
+    log_format: Annotated[LogFormat, "`text` for people, or `json`: an object on each line."] = (
+        "text"
+    )
 
     def origins(self) -> frozenset[str]:
         """Return the origins whose pages may call."""

@@ -176,8 +176,13 @@ async def test_an_admin_makes_tokens_and_takes_them_back(
     revoked = {"revoked_at": "2020-01-01T00:00:00Z"}
     assert (await send(service, "PATCH", answer.headers["Location"], revoked, **admin)).code == 200
     assert (await service.fetch("/api/my_table", **ann)).code == 401
+    # Each token is made and shown once: none is made again, nor in bulk.
     keyed = {**admin, "Idempotency-Key": "x"}
-    assert (await send(service, "POST", "/api/access_token", row, **keyed)).code in {400, 422}
+    body = {"account_id": number, "label": "phone"}
+    assert (await send(service, "POST", "/api/access_token", body, **keyed)).code == 400
+    table = {**admin, "Content-Type": "text/csv"}
+    refused = await service.fetch("/api/access_token", "*/*", "POST", "label\nx\n", **table)
+    assert refused.code == 415
 
 
 async def test_an_email_is_taken_once(service: Service, database: sa.URL) -> None:

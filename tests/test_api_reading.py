@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tornado.httpclient import HTTPResponse
 
 from project.api.access import Asker
-from project.api.collection import DeclarationError, collections
+from project.api.collection import Collections, DeclarationError, collections
 from project.api.faults import FaultError
 from project.api.query import read_parameters, read_query
 from project.api.reading import page
@@ -356,8 +356,10 @@ def test_a_filter_means_what_it_means_in_python(
 ) -> None:
     collection = collections(ShopBase)["stock"]
     text = f"{'not.' if negated else ''}{operator}.{value}"
-    query = read_query({}, collection, Asker(), [("amount", text), ("order", "amount,place")])
-    statement = page({}, query, 100)
+    query = read_query(
+        Collections(), collection, Asker(), [("amount", text), ("order", "amount,place")]
+    )
+    statement = page(Collections(), query, 100)
     engine = sa.create_engine(scratch_server, poolclass=sa.NullPool)
     with engine.connect() as connection:
         raw = connection.connection.driver_connection

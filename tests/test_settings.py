@@ -32,6 +32,7 @@ def test_every_setting_is_read_under_its_name() -> None:
         "PREROLL_SECONDS": "5",
         "DRAIN_SECONDS": "6",
         "LOG_LEVEL": "warning",
+        "LOG_FORMAT": "json",
     }
     assert set(given) == {field.name.upper() for field in fields(Settings)}
     settings = load(given)

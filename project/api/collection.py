@@ -130,7 +130,14 @@ class Collection:
         return {name: column for name, column in self.columns.items() if column.type.outward}
 
 
-Collections = Mapping[str, Collection]
+class Collections(dict[str, Collection]):
+    """All that is served, by name: made once, never changed, and known by its identity.
+
+    So what follows from it and the text of a request can be kept and found again.
+    """
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
 
 
 class View(NamedTuple):
@@ -155,10 +162,12 @@ def collections(base: type[DeclarativeBase]) -> Collections:
         # Not inherited: a model is served if it says so itself.
         if (resource := vars(mapper.class_).get("__resource__")) is not None
     }
-    return {
-        name: _collection(mapper, resource, declared)
-        for name, (mapper, resource) in sorted(declared.items())
-    }
+    return Collections(
+        {
+            name: _collection(mapper, resource, declared)
+            for name, (mapper, resource) in sorted(declared.items())
+        }
+    )
 
 
 Declared = Mapping[str, tuple[Mapper[Any], Resource]]

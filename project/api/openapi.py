@@ -165,7 +165,8 @@ def _list(collection: Collection) -> Schema:
         "Link": {"description": "The next page.", "schema": {"type": "string"}},
         "Content-Range": {"description": "Rows of all pages.", "schema": {"type": "string"}},
     }
-    limit = {"type": "integer", "minimum": 0, "maximum": resource.largest_page}
+    limit = {"type": "integer", "minimum": 0}
+    sizes = f"{resource.page_size} if not said, {resource.largest_page} at most"
     return _operation(
         f"Rows of {name}. {collection.comment}".strip(),
         f"{name}.list",
@@ -174,7 +175,7 @@ def _list(collection: Collection) -> Schema:
         parameters=[
             _query("select", "Columns and related rows: `a,b:c,d::text,author(name)`."),
             _query("order", "The order: `a.desc,b.nullsfirst`."),
-            _query("limit", f"Rows of a page, {resource.page_size} if not said.", limit),
+            _query("limit", f"Rows of a page: {sizes}.", limit),
             _query("offset", "Rows to pass over.", {"type": "integer", "minimum": 0}),
             _query("cursor", "Where a page begins, from the Link header."),
             _query("and", "Conditions that are all met: `(a.eq.1,b.is.null)`."),

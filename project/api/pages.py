@@ -8,7 +8,7 @@ import msgspec
 
 from project.api.faults import bad_parameter
 from project.api.query import Ordering, Query
-from project.api.statement import Fragment, format_sql, given_value, join_sql
+from project.api.statement import Fragment, format_sql, given_value, join_sql, number
 
 
 def order_by(query: Query) -> Fragment:
@@ -24,9 +24,16 @@ def _step(alias: str, ordering: Ordering) -> Fragment:
     return format_sql("{}" + way, ordering.column.within(alias))
 
 
-def cursor_values(query: Query) -> Fragment:
-    """Return the place of a row in the order, as the JSON text that :func:`encode` takes."""
-    values = [format_sql("{}::text", o.column.within(query.alias)) for o in query.order]
+def place_of_row(query: Query, row: int) -> Fragment:
+    """Return the place of one of the rows that are aggregated, as :func:`encode` takes it.
+
+    It is null where there are fewer rows. Numbering them with a window function took twice as
+    long.
+    """
+    values = [
+        format_sql("(array_agg({}::text))[{}]", o.column.within(query.alias), number(row))
+        for o in query.order
+    ]
     return format_sql("json_build_array({})::text", join_sql(", ", values))
 
 

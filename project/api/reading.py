@@ -1,11 +1,14 @@
 """Statements that read: PostgreSQL renders the rows, those within them included."""
 
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from project.api.collection import Collection, Collections
+from project.api.collection import Collection, Collections, View
 from project.api.filters import key_is, where
-from project.api.pages import after, cursor_values, order_by
-from project.api.query import Query, Shown
+from project.api.pages import after, order_by, place_of_row
+from project.api.query import Query, Shown, read_parameters, read_query
+from project.api.rendering import Change, change_of
 from project.api.statement import (
     Fragment,
     Statement,
@@ -16,33 +19,43 @@ from project.api.statement import (
     value,
 )
 
-#: The number of a row on its page; no column is called so.
-NUMBER = "number of the row"
-
 #: What stands between the rows of an array.
 BETWEEN = Fragment("E',\\n'")
 
 
 def page(collections: Collections, query: Query, size: int) -> Statement:
-    """Return the statement for a page: its body, the rows found, the cursor of its last row.
+    """Return the statement for a page: its body, the number of its rows, the place of its last.
 
-    One row more is looked for than is shown, which tells whether there is a next page. All is one
-    row of the result, so that a page costs Python the same whatever it holds.
+    All is one row of the result, so that a page costs Python the same whatever it holds.
     """
-    alias = identifier(query.alias)
-    found = _rows(query, after(query), size + 1)
-    numbered = format_sql(
-        "(SELECT {}.*, row_number() OVER () AS {} FROM {}) {}",
-        *(alias, identifier(NUMBER), found, alias),
-    )
-    place = identifier(query.alias, NUMBER)
     return format_sql(
-        "SELECT coalesce(string_agg(row_to_json(s.*)::text, {}) FILTER (WHERE {} <= {}), ''),"
-        " count(*), max(CASE WHEN {} = {} THEN {} END) FROM {}, LATERAL ({}) s",
-        *(BETWEEN, place, number(size)),
-        *(place, number(size), cursor_values(query)),
-        *(numbered, columns(collections, query)),
+        "SELECT coalesce(string_agg(row_to_json(s.*)::text, {}), ''), count(*), {}"
+        " FROM {}, LATERAL ({}) s",
+        *(BETWEEN, place_of_row(query, size)),
+        *(_rows(query, after(query), size), columns(collections, query)),
     ).statement()
+
+
+class Question(NamedTuple):
+    """What a request asks, and the statement that answers it."""
+
+    query: Query
+    size: int
+    statement: Statement
+    change: Change | None
+
+
+@functools.lru_cache(maxsize=1024)
+def page_asked(view: View, text: str) -> Question:
+    """Read what the query string of a request asks for, and make the statement for a page of it.
+
+    Both follow from the text and who asks, so the last ones are kept: what is asked again and
+    again, as most things are, is read once.
+    """
+    query = read_query(view.collections, view.collection, view.asker, read_parameters(text))
+    resource = view.collection.resource
+    size = min(resource.page_size if query.limit is None else query.limit, resource.largest_page)
+    return Question(query, size, page(view.collections, query, size), change_of(query))
 
 
 def lines(collections: Collections, query: Query) -> Statement:

@@ -12,6 +12,7 @@ import mimeparse
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler
 
+from project import logs
 from project.api.faults import FaultError
 from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
@@ -46,6 +47,11 @@ class Handler(RequestHandler):
 
     _task: asyncio.Task[Any] | None = None
 
+    @functools.cached_property
+    def request_id(self) -> str:
+        """What the request is called, in logs and in the answer's ``X-Request-ID``."""
+        return logs.named(self.request.headers.get("X-Request-ID"))
+
     @property
     def connections(self) -> Connections:
         """The connections to the database."""
@@ -68,6 +74,7 @@ class Handler(RequestHandler):
 
     def set_default_headers(self) -> None:
         """Say to browsers what they may do with whatever is answered: next to nothing."""
+        self.set_header("X-Request-ID", self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
@@ -80,6 +87,7 @@ class Handler(RequestHandler):
 
     def prepare(self) -> None:
         """Remember the task, so that it can be stopped when the client leaves."""
+        logs.request_id.set(self.request_id)
         self._task = asyncio.current_task()
 
     async def head(self, *args: str) -> None:
@@ -197,6 +205,7 @@ class NotFound(Handler):
 
     def prepare(self) -> None:
         """Refuse, whatever the method."""
+        super().prepare()
         raise ProblemError(Problem(404, f"Nothing is served at {self.request.path}."))
 
 

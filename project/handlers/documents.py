@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from project.api.collection import Collections
-from project.api.openapi import document, schema_document
+from project.api.openapi import schema_document
 from project.handlers.base import JSON, Handler
 from project.handlers.problems import Problem, ProblemError
 
@@ -17,9 +17,7 @@ class DocumentHandler(Handler):
         return cast("Collections", self.settings["collections"])
 
     def described(self) -> dict[str, Any]:
-        """Return the whole description; it is made once."""
-        if "openapi" not in self.settings:
-            self.settings["openapi"] = document(self.collections)
+        """Return the whole description."""
         return cast("dict[str, Any]", self.settings["openapi"])
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,6 +14,7 @@ from project.api import pages, reading, rendering, writing
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
 from project.api.query import Query, read_parameters, read_query
+from project.api.reading import Question
 from project.api.statement import Statement
 from project.api.writing import Once
 from project.handlers.base import JSON
@@ -31,16 +33,19 @@ COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01
 class Rows(LoadingHandler):
     """The rows of a collection."""
 
+    @classmethod
+    def describe(cls, api: dict[str, Any]) -> None:
+        """Correct the description where a handler of a resource's own answers otherwise."""
+
     async def get(self) -> None:
         """Answer with a page as a JSON array, or with all rows as lines of JSON or as CSV."""
         self.admit_reader()
-        query = read_query(
-            self.collections, self.collection, self.asker, read_parameters(self.request.query)
-        )
         match self.accepted([CSV, NDJSON, JSON]):
             case "application/json":
-                await self.page(query)
+                await self.page(reading.page_asked(self.view, self.request.query))
             case "application/x-ndjson" | "text/csv" as form:
+                parameters = read_parameters(self.request.query)
+                query = read_query(self.collections, self.collection, self.asker, parameters)
                 await self.count(query, None)
                 await self.export(query, form)
             case _:
@@ -92,19 +97,16 @@ class Rows(LoadingHandler):
             raise ProblemError(Problem(422, detail, "urn:project:problem:idempotency"))
         return body, None, place, tag
 
-    async def page(self, query: Query) -> None:
+    async def page(self, asked: Question) -> None:
         """Answer with one page, and say where the next one is."""
-        resource = self.collection.resource
-        size = resource.page_size if query.limit is None else query.limit
-        size = min(size, resource.largest_page)
-        [[page, found, last]] = await self.ask(reading.page(self.collections, query, size))
-        body = page or b""
-        if body and (change := rendering.change_of(query)):
-            body = rendering.rendered(change, body)
-        rows = int(found or 0)
-        if rows > size and last is not None:
-            self.set_header("Link", f'<{self.next_page(query, last)}>; rel="next"')
-        await self.count(query, min(rows, size))
+        [[page, number, last]] = await self.ask(asked.statement)
+        body, rows = page or b"", int(number or 0)
+        if body and asked.change:
+            body = rendering.rendered(asked.change, body)
+        # A full page may have been the last; the next one is empty then.
+        if rows and rows == asked.size and last is not None:
+            self.set_header("Link", f'<{self.next_page(asked.query, last)}>; rel="next"')
+        await self.count(asked.query, rows)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"[%b]\n" % body)
 
