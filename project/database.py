@@ -207,10 +207,12 @@ class Connections:
     async def copy(self, text: bytes, values: Sequence[object] = ()) -> AsyncGenerator[bytes]:
         """Yield what a ``COPY … TO STDOUT`` writes, in pieces, as fast as they are taken.
 
-        Close the generator (``contextlib.aclosing``) to cancel the statement and free its
-        connection.
+        It may take longer than other statements: as long as its client takes the pieces, each of
+        which has its own limit. Close the generator (``contextlib.aclosing``) to cancel it and
+        free its connection.
         """
-        async with self.lend() as connection, connection.cursor() as cursor:
+        async with self.transaction() as connection, connection.cursor() as cursor:
+            await cursor.execute("SET LOCAL statement_timeout = 0")
             async with cursor.copy(text, values) as copy:
                 piece = bytearray()
                 while row := await copy.read():

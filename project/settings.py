@@ -43,7 +43,7 @@ class Settings:
         Seconds, "How long a request waits for a connection before it is answered 503."
     ] = 10
     statement_seconds: Annotated[
-        Seconds, "How long one statement of a request may run; 0 for no limit."
+        Seconds, "How long one statement of a request may run, exports apart; 0 for no limit."
     ] = 30
     client_seconds: Annotated[
         Seconds, "How long a client may take to receive one piece of a streamed answer."

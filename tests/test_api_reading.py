@@ -4,12 +4,14 @@ import csv
 import io
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from tornado.httpclient import HTTPResponse
 
@@ -19,6 +21,7 @@ from project.api.faults import FaultError
 from project.api.query import read_parameters, read_query
 from project.api.reading import page
 from project.models import Base, Role
+from project.settings import Settings
 
 from .conftest import Service, execute, sign_in
 from .shop import ShopBase
@@ -336,6 +339,26 @@ async def test_exports_have_every_row(stocked: Service, database: sa.URL) -> Non
         assert (refused.code, b"SELECT" in refused.body) == (400, False)
 
 
+async def test_an_export_may_take_longer_than_a_statement(
+    serve: Callable[..., Service], database: sa.URL
+) -> None:
+    execute(database, "INSERT INTO my_table (name) SELECT n FROM generate_series(1, 20) n")
+    # Each row takes its time, as it would where there are millions.
+    execute(
+        database,
+        "ALTER TABLE my_table RENAME TO rows",
+        "CREATE FUNCTION slowly(text) RETURNS text LANGUAGE sql VOLATILE"
+        " AS $$ SELECT $1 FROM pg_sleep(0.02) $$",
+        "CREATE VIEW my_table AS SELECT id, slowly(name) AS name FROM rows",
+    )
+    hurried = serve(Settings(database_url=database, statement_seconds=0.2))
+    assert (await hurried.fetch("/api/my_table")).code == 503
+    exported = await hurried.fetch("/api/my_table?order=id", "text/csv")
+    assert len(exported.body.splitlines()) == 21
+    # The limit is back where the connection is used next.
+    assert (await hurried.fetch("/api/my_table")).code == 503
+
+
 async def test_a_form_that_there_is_not(stocked: Service) -> None:
     assert (await stocked.fetch("/api/author", "image/png")).code == 406
 
@@ -346,7 +369,7 @@ async def test_a_form_that_there_is_not(stocked: Service) -> None:
     st.integers(-3, 3),
     st.booleans(),
 )
-@settings(max_examples=60)
+@examples(max_examples=60)
 def test_a_filter_means_what_it_means_in_python(
     scratch_server: sa.URL,
     rows: list[tuple[int, int | None]],
