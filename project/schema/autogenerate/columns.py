@@ -28,8 +28,13 @@ COMPRESSION = {"p": "pglz", "l": "lz4"}
 SETTINGS = ("storage", "compression", "statistics target", "parameters")
 
 #: Rows updated in one transaction of a backfill, as blocks of the table; a block holds about a
-#: hundred rows. More would hold their locks for longer, fewer would commit more often.
-BLOCKS = 100
+#: hundred rows. A request that wants one of them waits for the transaction, some 20 ms for so many;
+#: fewer would commit more often.
+BLOCKS = 16
+
+#: How often a backfill looks for rows that requests have moved behind its back. The second look
+#: finds few, the third hardly any; what makes none of a value would go on for ever.
+LOOKS = 5
 
 
 def written(item: Item, snapshot: Snapshot, *, numbered: bool = False) -> str | None:
@@ -530,7 +535,7 @@ def _nullability(item: Item, change: Change) -> Iterator[Step]:
 def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Step]:
     """Give a value to the rows that have none.
 
-    Under traffic, in transactions of a few hundred rows, so that none waits long for another; a
+    Under traffic, in transactions of a thousand rows or two, so that none waits long for another; a
     procedure may commit where the whole is in no transaction (PostgreSQL, "Transaction
     Management" of PL/pgSQL).
     """
@@ -543,21 +548,28 @@ def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Ste
         f"""\
 DO $$
 DECLARE
-    blocks bigint := pg_relation_size({string(table)}) / current_setting('block_size')::int;
+    blocks bigint;
+    changed bigint;
+    missed bigint;
 BEGIN
-    FOR block IN 0..blocks BY {BLOCKS} LOOP
-        UPDATE {table} SET {column} = {value}
-        WHERE ctid >= format('(%s,0)', block)::tid
-            AND ctid < format('(%s,0)', block + {BLOCKS})::tid
-            AND {column} IS NULL;
-        COMMIT;
+    FOR look IN 1..{LOOKS} LOOP
+        blocks := pg_relation_size({string(table)}) / current_setting('block_size')::int;
+        missed := 0;
+        FOR block IN 0..blocks BY {BLOCKS} LOOP
+            UPDATE {table} SET {column} = {value}
+            WHERE ctid >= format('(%s,0)', block)::tid
+                AND ctid < format('(%s,0)', block + {BLOCKS})::tid
+                AND {column} IS NULL;
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            missed := missed + changed;
+            COMMIT;
+        END LOOP;
+        EXIT WHEN missed = 0;  -- none that requests have moved meanwhile
     END LOOP;
-    -- Rows that others have moved meanwhile.
-    UPDATE {table} SET {column} = {value} WHERE {column} IS NULL;
 END $$""",
         rank.BACKFILL,
         alone=True,
-        why="\n".join(filter(None, (why, "A few thousand rows at a time, then COMMIT."))),
+        why="\n".join(filter(None, (why, "A thousand rows or two at a time, then COMMIT."))),
     )
 
 
