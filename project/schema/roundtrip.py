@@ -206,10 +206,7 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     except SourceError as error:
         _blame_no_revision(walk, error)
         if not _refuses_declared_rows(revision, error):
-            when = " with rows in the tables"
-            if not walk.begin_after(done + 1):
-                when = " in a run of its own, though not in one together with those before it"
-            yield _failed(revision, "upgrade", error, when)
+            yield _not_upgraded(walk, revision, error, done)
             return
         yield _assumed(walk, revision)
         rows_before = rows.read(walk.connection, walk.leave_out)
@@ -247,6 +244,11 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     yield from _not_the_same(revision, "downgrade", differences(before, restored))
     if before.items.keys() <= restored.items.keys():
         yield from _lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
+    yield from _again(walk, revision, after, done)
+
+
+def _again(walk: Walk, revision: Revision, after: Snapshot, done: int) -> Iterator[Finding]:
+    """Upgrade a second time."""
     try:
         walk.upgrade(revision)
     except SourceError as error:
@@ -257,6 +259,19 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     if differing := differences(after, walk.catalog()):
         yield from _not_the_same(revision, "second upgrade", differing)
         walk.begin_after(done + 1)
+
+
+def _not_upgraded(walk: Walk, revision: Revision, error: SourceError, done: int) -> Finding:
+    """Go on after a revision that failed on rows.
+
+    Raises:
+        SourceError: it fails on empty tables, too.
+
+    """
+    when = " with rows in the tables"
+    if not walk.begin_after(done + 1):
+        when = " in a run of its own, though not in one together with those before it"
+    return _failed(revision, "upgrade", error, when)
 
 
 def _refuses_declared_rows(revision: Revision, error: SourceError) -> bool:

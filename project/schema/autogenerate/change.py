@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from project.schema.catalog.dependencies import Dependencies
-from project.schema.snapshot import Key, Snapshot
+from project.schema.snapshot import Item, Key, Snapshot
 
 #: A table's path: schema and name.
 Path = tuple[str, ...]
@@ -46,6 +46,20 @@ class Hints:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """How a column's type changes.
+
+    Attributes:
+        using: What makes the new value of the old one; None if the server casts by itself.
+        rewrites: Whether every row is written anew.
+
+    """
+
+    using: str | None
+    rewrites: bool
+
+
+@dataclass(frozen=True)
 class Change:
     """From one catalog to another."""
 
@@ -58,6 +72,7 @@ class Change:
     hints: Hints = field(default_factory=Hints)
     back: bool = False  # whether this is a downgrade, in which lost values are gone for good
     volatile: Collection[Key] = ()  # new columns whose default differs from row to row
+    conversions: Mapping[Key, Conversion] = field(default_factory=dict)  # of columns
 
     def online(self, table: Path) -> bool:
         """Tell whether requests go on while a table is changed.
@@ -68,3 +83,12 @@ class Change:
         item = self.before.items.get(Key("table", table[:2]))
         plain = table[:2] in self.hints.plain or ("*",) in self.hints.plain
         return item is not None and item.attributes.get("partitioned by") is None and not plain
+
+
+def differing(before: Item, after: Item) -> set[str]:
+    """Return the attributes in which two items differ."""
+    return {
+        attribute
+        for attribute in before.attributes.keys() | after.attributes.keys()
+        if before.attributes.get(attribute) != after.attributes.get(attribute)
+    }

@@ -1,5 +1,6 @@
 """A migration that was planned, tried and proved, as the text of its two functions."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +48,9 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
         questions.tell(f"There is no way back: {proposal.irreversible}")
     file = folder / "migration.py"
     file.write_text(module(upgrade, downgrade))
-    seen = proof.prove(
-        bench,
-        file,
-        reversible=not proposal.irreversible,
-        told=bool(declared.hints.using or declared.hints.labels),
-    )
+    told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts
+    with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
+        seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
     losses = [loss for loss in seen.losses if f"# loses: {loss.partition(',')[0]}," not in upgrade]
     if losses:
         questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path as File
 
 from project.schema.autogenerate import hints as hinting
-from project.schema.autogenerate import renames
+from project.schema.autogenerate import objects, renames
 from project.schema.autogenerate.change import Change, Hints, MissingValueError, RefusedError
+from project.schema.autogenerate.conversions import conversions
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.plan import plan
+from project.schema.autogenerate.probing import volatile
 from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
-from project.schema.autogenerate.volatility import volatile
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies
 from project.schema.remedy import shown
@@ -48,6 +49,11 @@ class Proposal:
     irreversible: str
     renamed: tuple[Rename, ...]
     notes: tuple[str, ...]
+
+    @property
+    def converts(self) -> bool:
+        """Tell whether a column's type changes: rows may be there that do not fit the new one."""
+        return any(difference.attribute in {"type", "values"} for difference in self.differences)
 
 
 def propose(
@@ -99,16 +105,11 @@ def propose(
         for rename in reversed(renamed):
             back.rename(_as_it_is(rename.back(), back.catalog()))
         downgrade = back.towards(
-            bench.before, replace(hints, backfill={}, labels=_turned(hints)), back=True
+            bench.before, replace(hints, backfill={}, using={}, labels={}), back=True
         )
     except RefusedError as refusal:
         irreversible = str(refusal)
     return Proposal(tuple(first), upgrade, downgrade, irreversible, tuple(renamed), notes)
-
-
-def _turned(hints: Hints) -> dict[tuple[str, ...], dict[str, str]]:
-    del hints
-    return {}
 
 
 def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
@@ -151,8 +152,11 @@ class _Trial:
         self._catalog = None
 
     def rename(self, rename: Rename) -> None:
-        """Give something its new name."""
-        self.run(list(renames.steps(rename)))
+        """Give something its new name; a schema that it moves to must be there."""
+        schema = Key("schema", rename.new[:1])
+        moves = rename.kind == "table" and schema not in self.catalog().items
+        made = [objects.schema(rename.new[0])] if moves else []
+        self.run([*made, *renames.steps(rename)])
 
     def differing(self, side: Side, *, back: bool) -> list[Difference]:
         """Tell what is still different; on the way back, also in print."""
@@ -200,6 +204,9 @@ class _Trial:
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
+            conversions=dict(
+                conversions(self.bench.trying, differing, self.catalog(), side.catalog, hints)
+            ),
         )
 
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from project.schema.autogenerate import constraints, enums
-from project.schema.autogenerate.change import Change
-from project.schema.autogenerate.text import dotted, quoted, string
+from project.schema.autogenerate.change import Change, RefusedError
+from project.schema.autogenerate.definitions import parse, path, strings
+from project.schema.autogenerate.text import dotted, quoted, shown, string
 from project.schema.snapshot import Item, Key
 
 #: By the beginning of the type's name.
@@ -41,10 +41,15 @@ def stand_in(item: Item, change: Change) -> str:
     unique = False
     for key, other in change.after.items.items():
         if key.kind == "constraint" and key.name[:2] == item.key.name[:2]:
-            found = constraints.parse(str(other.attributes["definition"]))
+            found = parse(str(other.attributes["definition"]))
             if found is None or column not in found.columns:
                 continue
             if found.kind == "foreign":
+                if Key("table", found.referred) not in change.before.items:
+                    raise RefusedError(
+                        f"The rows of {shown(found.referred)} are gone, to which"
+                        f" {shown(item.key.name)} refers."
+                    )
                 there = found.referred_columns[found.columns.index(column)]
                 return f"(SELECT min({quoted(there)}) FROM {dotted(found.referred)})"
             unique = unique or (found.kind in {"unique", "primary"} and len(found.columns) == 1)
@@ -55,10 +60,10 @@ def of_type(printed: str, change: Change, *, unique: bool = False) -> str:
     """Write a value of a type."""
     if printed.endswith("[]") or "range" in printed:
         return "'{}'" if "range" not in printed or "multirange" in printed else "'empty'"
-    path = constraints.path(printed)
-    if Key("enum", path) in change.after.items:
-        return string(enums.labels(Key("enum", path), change.after)[0])
-    domain = change.after.items.get(Key("domain", path))
+    name = path(printed)
+    if Key("enum", name) in change.after.items:
+        return string(strings(change.after.items[Key("enum", name)].attributes["values"])[0])
+    domain = change.after.items.get(Key("domain", name))
     if domain is not None:
         return of_type(str(domain.attributes["type"]), change, unique=unique)
     if re.match(r"smallint|integer|bigint|numeric|real|double", printed):

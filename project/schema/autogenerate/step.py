@@ -1,8 +1,10 @@
 """One step of a migration: an operation of Alembic as text, and how it wants to be run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from project.schema.autogenerate.text import literal, sql_text
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, sql_text
+from project.schema.snapshot import Key
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,31 @@ class Step:
         return comment + code
 
 
-def execute(sql: str, rank: int, *, alone: bool = False, why: str = "", again: str = "") -> Step:
-    """Make a step of a statement that Alembic has no operation for."""
+def execute(
+    sql: str, rank: int, *, alone: bool = False, why: str = "", again: str | Sequence[str] = ()
+) -> Step:
+    """Make a step of a statement that Alembic has no operation for.
+
+    Args:
+        sql: The statement.
+        rank: Where it stands.
+        alone: Whether it wants no transaction.
+        why: What a reader must know.
+        again: The statement, or those, that may be run twice, where it may not.
+
+    """
+    statements = [again] if isinstance(again, str) else again
     return Step(
-        f"op.execute({sql_text(sql)})",
+        _executed(sql),
         rank,
         alone=alone,
         why=why,
-        again=f"op.execute({sql_text(again)})" if again else "",
+        again="\n".join(_executed(statement) for statement in statements if statement),
     )
+
+
+def _executed(sql: str) -> str:
+    return f"op.execute({sql_text(sql)})"
 
 
 def call(function: str, /, *arguments: str, **named: object) -> str:
@@ -58,3 +76,33 @@ class Code:
     """An argument that is Python already."""
 
     text: str
+
+
+def alter_column(key: Key, rank: int, why: str = "", **named: object) -> Step:
+    """Make a step of ``op.alter_column``."""
+    *schema, table, column = key.name
+    arguments = (literal(table), literal(column))
+    return Step(
+        call("op.alter_column", *arguments, **named, schema=in_schema(schema)), rank, why=why
+    )
+
+
+def alter_table(key: Key, words: str, rank: int, *, alone: bool = False, why: str = "") -> Step:
+    """Make a step of ``ALTER TABLE`` for the table of what `key` names."""
+    return execute(f"ALTER TABLE {dotted(key.name[:2])} {words}", rank, alone=alone, why=why)
+
+
+def set_column(key: Key, words: str, rank: int, *, why: str = "") -> Step:
+    """Make a step of ``ALTER TABLE … ALTER COLUMN``."""
+    return alter_table(key, f"ALTER COLUMN {quoted(key.name[-1])} {words}", rank, why=why)
+
+
+def once(condition: str, statement: str) -> str:
+    """Write a statement that may be run twice, though PostgreSQL has no IF EXISTS for it.
+
+    Args:
+        condition: A query that finds something while it is still to be done.
+        statement: What is to be done then.
+
+    """
+    return f"DO $$ BEGIN IF EXISTS ({condition}) THEN {statement}; END IF; END $$"

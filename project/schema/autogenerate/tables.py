@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 
-from project.schema.autogenerate import columns, constraints, rank
-from project.schema.autogenerate.change import Change, RefusedError
+from project.schema.autogenerate import columns, constraints, numbering, rank
+from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.columns import options
-from project.schema.autogenerate.step import Code, Step, call, execute
-from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, string
+from project.schema.autogenerate.definitions import parse, path, strings, with_
+from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
 #: What a table is from its first day.
 FIXED = {"partitioned by": "partitioning", "foreign": "kind", "of type": "row type"}
+
+#: What a statement after CREATE TABLE says, with what goes without saying.
+LATER = {"row security": "off", "replica identity": "default", "toast storage parameters": None}
+
+#: ``ENABLE`` or ``DISABLE``, and whether it holds for the owner, too.
+SECURITY = {
+    "off": ("DISABLE", "NO FORCE"),
+    "enabled": ("ENABLE", "NO FORCE"),
+    "forced": ("ENABLE", "FORCE"),
+}
 
 
 def created(
@@ -24,99 +35,107 @@ def created(
         inline: Its constraints.
         change: What the table is part of.
 
+    Raises:
+        RefusedError: it is a foreign table.
+
     """
-    *schema, table = item.key.name
-    attributes = item.attributes
-    if attributes.get("partition of"):
+    if item.attributes.get("partition of"):
         yield _partition(item)
         return
-    if attributes.get("foreign"):
+    if item.attributes.get("foreign"):
         raise RefusedError(f"{item.key} is a foreign table; write CREATE FOREIGN TABLE by hand.")
-    keys = [c for c in inline if str(c.attributes["definition"]).startswith("PRIMARY KEY (")]
-    key = constraints.parse(str(keys[0].attributes["definition"])) if keys else None
-    arguments, later = [literal(table)], []
-    for column in parts:
-        if column.attributes.get("inherited"):
-            continue
-        alone = key is not None and key.columns == (column.key.name[-1],)
+    own = [column for column in parts if not column.attributes.get("inherited")]
+    key = _key(inline)
+    arguments, later = _columns(own, key, change)
+    # A key needs its columns.
+    late = [
+        constraint
+        for constraint in inline
+        if any(column.key in change.built_after.get(constraint.key, ()) for column in later)
+    ]
+    given = [constraints.inline(constraint) for constraint in inline if constraint not in late]
+    arguments += [text for text in given if text is not None]
+    yield _create(item, arguments)
+    for column in later:
+        for step in columns.added(column, change):
+            yield Step(step.code, rank.CREATE_TABLE, step.alone, step.why, step.again)
+    for constraint in late:
+        yield from constraints.added(constraint, change)
+    for column in own:
+        if column not in later:
+            yield from columns.set_up(column)
+    for attribute, usual in LATER.items():
+        if item.attributes.get(attribute) != usual:
+            yield from _changed(item, attribute, usual)
+
+
+def _key(inline: Sequence[Item]) -> tuple[str, ...]:
+    """Return the columns of the primary key."""
+    found = [parse(str(constraint.attributes["definition"])) for constraint in inline]
+    return next((c.columns for c in found if c is not None and c.kind == "primary"), ())
+
+
+def _columns(
+    own: Sequence[Item], key: tuple[str, ...], change: Change
+) -> tuple[list[str], list[Item]]:
+    """Write the columns; return also those that only SQL can say, and all after them."""
+    arguments: list[str] = []
+    later: list[Item] = []
+    for column in own:
+        alone = key == (column.key.name[-1],)
         written = columns.written(column, change.after, numbered=alone)
         serial = column.attributes.get("default") == "next number"
-        if written is None or later or (serial and not (alone and columns.is_serial(column))):
+        if written is None or later or (serial and not (alone and numbering.is_serial(column))):
             later.append(column)
         else:
             arguments.append(written)
-    with_key = not any(column.key.name[-1] in key.columns for column in later) if key else True
-    for constraint in inline:
-        text = constraints.inline(constraint)
-        if text is not None and with_key:
-            arguments.append(text)
-    options_: dict[str, object] = {
+    return arguments, later
+
+
+def _create(item: Item, arguments: Sequence[str]) -> Step:
+    *schema, table = item.key.name
+    attributes = item.attributes
+    method = attributes.get("access method")
+    given: dict[str, object] = {
         "prefixes": Code('["UNLOGGED"]') if attributes["persistence"] == "unlogged" else None,
         "postgresql_partition_by": attributes.get("partitioned by"),
         "postgresql_inherits": _inherits(attributes.get("inherits")),
-        "postgresql_with": _with(attributes.get("storage parameters")),
-        "postgresql_using": attributes.get("access method")
-        if attributes.get("access method") not in {None, "heap"}
-        else None,
+        "postgresql_with": with_(attributes.get("storage parameters")),
+        "postgresql_using": method if method != "heap" else None,
         "postgresql_tablespace": attributes.get("tablespace"),
         "comment": attributes.get("comment"),
         "schema": in_schema(schema),
     }
-    yield Step(
-        call("op.create_table", *arguments, **options_),
+    return Step(
+        call("op.create_table", literal(table), *arguments, **given),
         rank.CREATE_TABLE,
-        again=call("op.create_table", *arguments, **options_, if_not_exists=True),
+        again=call("op.create_table", literal(table), *arguments, **given, if_not_exists=True),
     )
-    for column in later:
-        for step in columns.added(column, change):
-            yield Step(step.code, rank.CREATE_TABLE, step.alone, step.why, step.again)
-    if not with_key:
-        for constraint in inline:
-            yield from constraints.added(constraint, change)
-    for column in parts:
-        for setting in columns.SETTINGS:
-            if column.attributes.get(setting) is not None and column not in later:
-                yield columns._setting(column.key, setting, None, column.attributes[setting])
-    for attribute in ("row security", "replica identity", "toast storage parameters"):
-        usual: Value = {"row security": "off", "replica identity": "default"}.get(attribute)
-        if attributes.get(attribute) != usual:
-            yield from _changed(item.key, attribute, usual, attributes.get(attribute))
 
 
 def _partition(item: Item) -> Step:
-    parent = item.attributes["partition of"]
     persistence = "UNLOGGED " if item.attributes["persistence"] == "unlogged" else ""
     by = item.attributes.get("partitioned by")
-    tail = f" PARTITION BY {by}" if by else ""
-    bound = item.attributes["partition"]
-    return execute(
-        f"CREATE {persistence}TABLE {dotted(item.key.name)} PARTITION OF {parent} {bound}{tail}",
-        rank.CREATE_TABLE,
-    )
+    parent = dotted(path(str(item.attributes["partition of"])))
+    tail = f"{dotted(item.key.name)} PARTITION OF {parent} {item.attributes['partition']}"
+    tail += f" PARTITION BY {by}" if by else ""
+    again = f"CREATE {persistence}TABLE IF NOT EXISTS {tail}"
+    return execute(f"CREATE {persistence}TABLE {tail}", rank.CREATE_TABLE, again=again)
 
 
 def _inherits(value: Value) -> Code | None:
-    if not isinstance(value, tuple):
-        return None
-    names = [".".join(constraints.path(str(name))).removeprefix("public.") for name in value]
-    return Code(f"({', '.join(map(literal, names))},)")
-
-
-def _with(value: Value) -> Code | None:
-    if not isinstance(value, tuple):
-        return None
-    pairs = [str(option).split("=", 1) for option in value]
-    return Code("{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in pairs) + "}")
+    names = [".".join(path(name)).removeprefix("public.") for name in strings(value)]
+    return Code(f"({', '.join(map(literal, names))},)") if names else None
 
 
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
     *schema, table = item.key.name
-    name = columns.name(item.key)
+    loses = f"loses: {shown(item.key.name)}, which the models no longer have"
     yield Step(
         call("op.drop_table", literal(table), schema=in_schema(schema)),
         rank.DROP_TABLE,
-        why="" if change.back else f"loses: {name}, which the models no longer have",
+        why="" if change.back else loses,
         again=call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema)),
     )
 
@@ -128,83 +147,89 @@ def altered(before: Item, after: Item) -> Iterator[Step]:
         RefusedError: PostgreSQL cannot change it in place.
 
     """
-    names = before.attributes.keys() | after.attributes.keys()
+    names = differing(before, after)
+    if "partition of" in names:
+        names -= {"partition"}
     for attribute in sorted(names):
-        old, new = before.attributes.get(attribute), after.attributes.get(attribute)
-        if old == new:
-            continue
         if attribute in FIXED:
             raise RefusedError(
                 f"The {FIXED[attribute]} of {after.key} cannot be changed in place: make a new"
                 " table, copy the rows and swap the names, in steps written by hand."
             )
-        if attribute == "partition" and old is not None and new is not None:
-            parent = after.attributes["partition of"]
-            yield from _changed(after.key, "partition of", parent, parent, after)
-        elif attribute != "partition":
-            yield from _changed(after.key, attribute, old, new, after)
+        yield from _changed(after, attribute, before.attributes.get(attribute), before)
 
 
-def _changed(
-    key: Key, attribute: str, old: Value, new: Value, after: Item | None = None
-) -> Iterator[Step]:
-    *schema, table = key.name
-    alter = f"ALTER TABLE {dotted(key.name)}"
-    position = rank.ALTER_TABLE
+def _changed(item: Item, attribute: str, old: Value, before: Item | None = None) -> Iterator[Step]:
+    new = item.attributes.get(attribute)
     if attribute == "comment":
-        if new is None:
-            code = call("op.drop_table_comment", literal(table), schema=in_schema(schema))
-        else:
-            code = call(
-                "op.create_table_comment", literal(table), literal(new), schema=in_schema(schema)
-            )
-        yield Step(code, rank.COMMENT)
-    elif attribute == "persistence":
-        yield execute(
-            f"{alter} SET {'LOGGED' if new == 'permanent' else 'UNLOGGED'}",
-            position,
-            why="Writes the table anew while nobody can read it.",
-        )
-    elif attribute == "storage parameters":
-        yield execute(f"{alter} {options(old, new)}", position)
-    elif attribute == "toast storage parameters":
-        yield execute(f"{alter} {options(old, new, 'toast.')}", position)
-    elif attribute == "access method":
-        yield execute(f"{alter} SET ACCESS METHOD {new}", position)
-    elif attribute == "tablespace":
-        yield execute(f"{alter} SET TABLESPACE {new or 'pg_default'}", position)
+        yield _commented(item)
     elif attribute == "row security":
-        words = {
-            "off": ("DISABLE", "NO FORCE"),
-            "enabled": ("ENABLE", "NO FORCE"),
-            "forced": ("ENABLE", "FORCE"),
-        }[str(new)]
-        yield execute(f"{alter} {words[0]} ROW LEVEL SECURITY", rank.REQUIRE)
-        if (old == "forced") != (new == "forced"):
-            yield execute(f"{alter} {words[1]} ROW LEVEL SECURITY", rank.REQUIRE)
+        yield from _secured(item.key, str(old), str(new))
     elif attribute == "replica identity":
-        identity = str(new)
-        words_ = identity.upper()
-        if identity.startswith("index "):
-            words_ = f"USING INDEX {quoted(constraints.path(identity.removeprefix('index '))[-1])}"
-        yield execute(f"{alter} REPLICA IDENTITY {words_}", rank.REQUIRE)
+        yield _identified(item.key, str(new))
     elif attribute == "inherits":
-        was = set(old) if isinstance(old, tuple) else set()
-        becomes = set(new) if isinstance(new, tuple) else set()
-        for parent in sorted(map(str, was - becomes)):
-            yield execute(f"{alter} NO INHERIT {parent}", position)
-        for parent in sorted(map(str, becomes - was)):
-            yield execute(f"{alter} INHERIT {parent}", position)
-    elif attribute == "partition of":
-        if old is not None:
-            yield execute(f"ALTER TABLE {old} DETACH PARTITION {dotted(key.name)}", position)
-        if new is not None and after is not None:
-            bound = after.attributes["partition"]
-            yield execute(
-                f"ALTER TABLE {new} ATTACH PARTITION {dotted(key.name)} {bound}",
-                rank.ALTER_COLUMN,
-            )
+        was, becomes = set(strings(old)), set(strings(new))
+        for parent in sorted(was - becomes):
+            yield alter_table(item.key, f"NO INHERIT {parent}", rank.ALTER_TABLE)
+        for parent in sorted(becomes - was):
+            yield alter_table(item.key, f"INHERIT {parent}", rank.ALTER_TABLE)
+    elif attribute in {"partition", "partition of"}:
+        yield from _attached(item, before)
+    else:
+        yield _set(item, attribute, old)
+
+
+def _commented(item: Item) -> Step:
+    *schema, table = item.key.name
+    comment = item.attributes.get("comment")
+    arguments = [literal(table)] + ([] if comment is None else [literal(comment)])
+    operation = "op.drop_table_comment" if comment is None else "op.create_table_comment"
+    return Step(call(operation, *arguments, schema=in_schema(schema)), rank.COMMENT)
+
+
+def _secured(key: Key, old: str, new: str) -> Iterator[Step]:
+    enabled, forced = SECURITY[new]
+    yield alter_table(key, f"{enabled} ROW LEVEL SECURITY", rank.REQUIRE)
+    if SECURITY[old][1] != forced:
+        yield alter_table(key, f"{forced} ROW LEVEL SECURITY", rank.REQUIRE)
+
+
+def _identified(key: Key, identity: str) -> Step:
+    words = identity.upper()
+    if identity.startswith("index "):
+        words = f"USING INDEX {quoted(path(identity.removeprefix('index '))[-1])}"
+    return alter_table(key, f"REPLICA IDENTITY {words}", rank.REQUIRE)
+
+
+def _attached(after: Item, before: Item | None) -> Iterator[Step]:
+    """Make a table a partition, of another table or with other bounds, or none."""
+    name = dotted(after.key.name)
+    old = before.attributes.get("partition of") if before else None
+    new = after.attributes.get("partition of")
+    if old is not None:
+        detach = f"ALTER TABLE {dotted(path(str(old)))} DETACH PARTITION {name}"
+        yield execute(detach, rank.ALTER_TABLE)
+    if new is not None:
+        attach = f"ATTACH PARTITION {name} {after.attributes['partition']}"
+        yield execute(f"ALTER TABLE {dotted(path(str(new)))} {attach}", rank.ALTER_COLUMN)
+
+
+def _set(item: Item, attribute: str, old: Value) -> Step:
+    new = item.attributes.get(attribute)
+    why = ""
+    if attribute == "persistence":
+        words = f"SET {'LOGGED' if new == 'permanent' else 'UNLOGGED'}"
+        why = "Writes the table anew while nobody can use it."
+    elif attribute == "storage parameters":
+        words = options(old, new)
+    elif attribute == "toast storage parameters":
+        words = options(old, new, "toast.")
+    elif attribute == "access method":
+        words = f"SET ACCESS METHOD {new}"
+    elif attribute == "tablespace":
+        words = f"SET TABLESPACE {new or 'pg_default'}"
     else:
         raise RefusedError(
-            f"The {attribute} of {key} has no operation; write it by hand: {string(str(new))}."
+            f"The {attribute} of {item.key} has no operation; write it by hand: {string(str(new))}."
         )
+    return alter_table(item.key, words, rank.ALTER_TABLE, why=why)

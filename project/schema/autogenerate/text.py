@@ -11,162 +11,25 @@ BARE = re.compile(r"[a-z_][a-z0-9_$]*")
 
 #: Keywords that PostgreSQL takes for no name of a relation or column without quotes ("SQL Key
 #: Words", the reserved ones and those reserved for functions and types).
-RESERVED = frozenset(
-    [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "authorization",
-        "between",
-        "bigint",
-        "binary",
-        "bit",
-        "boolean",
-        "both",
-        "case",
-        "cast",
-        "char",
-        "character",
-        "check",
-        "coalesce",
-        "collate",
-        "collation",
-        "column",
-        "concurrently",
-        "constraint",
-        "create",
-        "cross",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_schema",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "dec",
-        "decimal",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "exists",
-        "extract",
-        "false",
-        "fetch",
-        "float",
-        "for",
-        "foreign",
-        "freeze",
-        "from",
-        "full",
-        "grant",
-        "greatest",
-        "group",
-        "grouping",
-        "having",
-        "ilike",
-        "in",
-        "initially",
-        "inner",
-        "inout",
-        "int",
-        "integer",
-        "intersect",
-        "interval",
-        "into",
-        "is",
-        "isnull",
-        "join",
-        "lateral",
-        "leading",
-        "least",
-        "left",
-        "like",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "national",
-        "natural",
-        "nchar",
-        "none",
-        "normalize",
-        "not",
-        "notnull",
-        "null",
-        "nullif",
-        "numeric",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "out",
-        "outer",
-        "overlaps",
-        "overlay",
-        "placing",
-        "position",
-        "precision",
-        "primary",
-        "real",
-        "references",
-        "returning",
-        "right",
-        "row",
-        "select",
-        "session_user",
-        "setof",
-        "similar",
-        "smallint",
-        "some",
-        "substring",
-        "symmetric",
-        "system_user",
-        "table",
-        "tablesample",
-        "then",
-        "time",
-        "timestamp",
-        "to",
-        "trailing",
-        "treat",
-        "trim",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "values",
-        "varchar",
-        "variadic",
-        "verbose",
-        "when",
-        "where",
-        "window",
-        "with",
-        "xmlattributes",
-        "xmlconcat",
-        "xmlelement",
-        "xmlexists",
-        "xmlforest",
-        "xmlnamespaces",
-        "xmlparse",
-        "xmlpi",
-        "xmlroot",
-        "xmlserialize",
-        "xmltable",
-    ]
-)
+KEYWORDS = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+boolean both case cast char character check coalesce collate collation column concurrently
+constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+exists extract false fetch float for foreign freeze from full grant greatest group grouping
+having ilike in initially inner inout int integer intersect interval into is isnull join lateral
+leading least left like limit localtime localtimestamp national natural nchar none normalize not
+notnull null nullif numeric offset on only or order out outer overlaps overlay placing position
+precision primary real references returning right row select session_user setof similar smallint
+some substring symmetric system_user table tablesample then time timestamp to trailing treat
+trim true union unique user using values varchar variadic verbose when where window with
+xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
+xmlserialize xmltable
+"""
+RESERVED = frozenset(KEYWORDS.split())
+
+#: PostgreSQL cuts longer names ("Lexical Structure"), in bytes.
+LONGEST = 63
 
 
 def literal(value: object) -> str:
@@ -201,6 +64,16 @@ def quoted(name: str) -> str:
 def dotted(path: tuple[str, ...]) -> str:
     """Write the name of an object in SQL; what lies in ``public`` goes without its schema."""
     return ".".join(quoted(part) for part in (path[1:] if path[0] == "public" else path))
+
+
+def shown(path: tuple[str, ...]) -> str:
+    """Name an object for a person: ``account.email``."""
+    return ".".join(path[1:] if path[0] == "public" else path)
+
+
+def cut(name: str) -> str:
+    """Cut a name as PostgreSQL would, but at its beginning: the end tells what it is for."""
+    return name.encode()[-LONGEST:].decode(errors="ignore")
 
 
 def string(value: str) -> str:

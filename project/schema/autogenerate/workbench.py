@@ -1,9 +1,9 @@
 """Two databases side by side: what the migrations make, and what the models make."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
@@ -53,6 +53,7 @@ class Workbench:
         copy: Another one like it, to try things on.
         before: What the migrations make.
         after: What the models make.
+        another: Makes one more copy, at the cost of all migrations.
 
     """
 
@@ -67,6 +68,15 @@ class Workbench:
     after: Side
     ignore: tuple[Ignore, ...]
     leave_out: Collection[Path]
+    another: Callable[[], sa.URL] | None = None
+
+    @contextmanager
+    def renewed(self) -> Iterator["Workbench"]:
+        """Go on with a copy as it was, where a trial changed it and there was no way back."""
+        assert self.another is not None  # noqa: S101
+        copy = self.another()
+        with connected(copy) as trying:
+            yield replace(self, copy=copy, trying=trying)
 
     def catalog(self) -> Snapshot:
         """Read the copy's catalog."""
@@ -118,6 +128,14 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
             project.begin(history)
             source.upgrade(history, "heads")
             leave_out = version_table(facts := importing.result())
+
+        def another() -> sa.URL:
+            # Not cloned: by the time that one is needed, env.py is connected to the first.
+            made = stack.enter_context(scratch.database(server))
+            project.begin(made)
+            source.upgrade(made, "heads")
+            return made
+
         copy = stack.enter_context(scratch.database(server, template=str(history.database)))
         expected = stack.enter_context(connected(models))
         trying = stack.enter_context(connected(copy))
@@ -135,4 +153,5 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
             Side.of(expected, leave_out),
             project.ignore,
             leave_out,
+            another=another,
         )

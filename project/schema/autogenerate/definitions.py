@@ -1,0 +1,186 @@
+"""What the server prints of constraints and indexes, read as far as Alembic has words for it."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from project.schema.autogenerate.change import Path
+from project.schema.autogenerate.step import Code
+from project.schema.autogenerate.text import literal, parenthesized, split, sql_text, unquoted
+from project.schema.snapshot import Value
+
+KINDS = {"PRIMARY KEY": "primary", "UNIQUE": "unique", "FOREIGN KEY": "foreign", "CHECK": "check"}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a definition says, as far as Alembic has arguments for it.
+
+    Attributes:
+        kind: primary, unique, foreign or check.
+        columns: Of the table itself; of a check its expression alone.
+        options: The other arguments.
+        referred: The table a foreign key refers to.
+
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    options: Mapping[str, object] = field(default_factory=dict)
+    referred: Path = ()
+    referred_columns: tuple[str, ...] = ()
+
+    def without(self, options: Collection[str]) -> "Constraint":
+        """Return it without some options."""
+        kept = {name: value for name, value in self.options.items() if name not in options}
+        return replace(self, options=kept)
+
+
+def parse(definition: str) -> Constraint | None:
+    """Read what ``pg_get_constraintdef`` prints; None where Alembic has no words for all of it."""
+    kind = next((kind for kind in KINDS if definition.startswith(kind)), None)
+    if kind is None:
+        return None
+    rest = definition.removeprefix(kind).strip()
+    options: dict[str, object] = {}
+    if rest.startswith("NULLS NOT DISTINCT"):
+        options["postgresql_nulls_not_distinct"] = True
+        rest = rest.removeprefix("NULLS NOT DISTINCT").strip()
+    inside, rest = parenthesized(rest)
+    referred: Path = ()
+    referred_columns: tuple[str, ...] = ()
+    if kind == "FOREIGN KEY":
+        found = re.match(r'REFERENCES ((?:"(?:[^"]|"")+"|[^"(\s])+)', rest)
+        assert found is not None, definition  # noqa: S101
+        referred = path(found[1])
+        there, rest = parenthesized(rest[found.end() :].strip())
+        referred_columns = tuple(unquoted(column) for column in split(there))
+    if found := re.match(r"INCLUDE (\(.*)", rest):
+        included, rest = parenthesized(found[1])
+        options["postgresql_include"] = [unquoted(column) for column in split(included)]
+    columns = tuple(unquoted(part) for part in split(inside))
+    if kind == "CHECK":
+        columns = (bare(plainly(inside)),)
+    if any(re.search(r"\bWITHOUT OVERLAPS$|^PERIOD ", column) for column in columns):
+        return None
+    if not _take_words(rest, options):
+        return None
+    return Constraint(KINDS[kind], columns, options, referred, referred_columns)
+
+
+#: What may follow, and the arguments that say it.
+WORDS: tuple[tuple[str, str, object], ...] = (
+    (r"MATCH (FULL|PARTIAL)", "match", None),
+    (r"ON UPDATE (CASCADE|RESTRICT|SET NULL|SET DEFAULT)", "onupdate", None),
+    (
+        r"ON DELETE (CASCADE|RESTRICT|SET NULL(?: \(.*?\))?|SET DEFAULT(?: \(.*?\))?)",
+        "ondelete",
+        None,
+    ),
+    (r"DEFERRABLE", "deferrable", True),
+    (r"INITIALLY (DEFERRED)", "initially", None),
+    (r"NOT VALID", "postgresql_not_valid", True),
+)
+
+
+def _take_words(rest: str, options: dict[str, object]) -> bool:
+    for pattern, argument, value in WORDS:
+        if found := re.match(pattern, rest):
+            options[argument] = value if value is not None else found[1]
+            rest = rest[found.end() :].strip()
+    return not rest
+
+
+def path(name: str) -> Path:
+    """Read a name with its schema."""
+    return tuple(unquoted(part) for part in re.findall(r'"(?:[^"]|"")*"|[^.]+', name))
+
+
+@dataclass(frozen=True)
+class Index:
+    """What an index definition says: ``USING btree (a, lower(b) DESC) WHERE (a > 0)``."""
+
+    method: str
+    parts: tuple[str, ...]
+    options: Mapping[str, object]
+
+
+def parse_index(definition: str) -> Index | None:
+    """Read an index definition; None where Alembic has no words for all of it."""
+    found = re.match(r"USING (\w+) ", definition)
+    if found is None:
+        return None
+    inside, rest = parenthesized(definition[found.end() :])
+    options: dict[str, object] = {}
+    if rest.startswith("INCLUDE "):
+        included, rest = parenthesized(rest.removeprefix("INCLUDE "))
+        options["postgresql_include"] = [unquoted(column) for column in split(included)]
+    if rest.startswith("NULLS NOT DISTINCT"):
+        options["postgresql_nulls_not_distinct"] = True
+        rest = rest.removeprefix("NULLS NOT DISTINCT").strip()
+    if rest.startswith("WITH "):
+        given, rest = parenthesized(rest.removeprefix("WITH "))
+        pairs = dict(part.split("=", 1) for part in split(given))
+        options["postgresql_with"] = Code(
+            "{"
+            + ", ".join(f"{literal(k)}: {literal(v.strip(chr(39)))}" for k, v in pairs.items())
+            + "}"
+        )
+    if rest.startswith("WHERE "):
+        inner, rest = parenthesized(rest.removeprefix("WHERE "))
+        options["postgresql_where"] = Code(f"sa.text({sql_text(bare(plainly(inner)))})")
+    if rest:
+        return None
+    return Index(found[1], tuple(split(inside)), options)
+
+
+def strings(value: Value) -> list[str]:
+    """Return a list of texts; an empty one where there is none."""
+    return [str(part) for part in value] if isinstance(value, tuple) else []
+
+
+def python(options: Mapping[str, object]) -> dict[str, object]:
+    """Write options as arguments: lists of columns as Python."""
+    return {
+        name: Code(f"[{', '.join(map(literal, value))}]") if isinstance(value, list) else value
+        for name, value in options.items()
+    }
+
+
+def with_(value: Value) -> Code | None:
+    """Write storage parameters, ``fillfactor=70``, as a dictionary."""
+    pairs = [option.split("=", 1) for option in strings(value)]
+    listed = ", ".join(f"{literal(name)}: {literal(setting)}" for name, setting in pairs)
+    return Code(f"{{{listed}}}") if pairs else None
+
+
+#: ``colour IN ('a', 'b')`` as the server prints it where the column is a ``varchar``.
+_IN = re.compile(
+    r"""\((?P<column>\w+|"(?:[^"]|"")+")\)::text (?P<operator>= ANY|<> ALL)"""
+    r""" \(\(ARRAY\[(?P<values>(?:'(?:[^']|'')*'::character varying(?:, )?)+)\]\)::text\[\]\)"""
+)
+
+
+def plainly(expression: str) -> str:
+    """Write what the server prints in one way and reads in another as it was before.
+
+    PostgreSQL moves the cast of an array into it when it reads its own print again, so the result
+    would not be what it was.
+    """
+
+    def listed(found: "re.Match[str]") -> str:
+        word = "IN" if found["operator"] == "= ANY" else "NOT IN"
+        values = found["values"].replace("::character varying", "")
+        return f"{found['column']} {word} ({values})"
+
+    return _IN.sub(listed, expression)
+
+
+def bare(expression: str) -> str:
+    """Leave out parentheses around the whole of an expression."""
+    while expression.startswith("("):
+        inside, rest = parenthesized(expression)
+        if rest:
+            break
+        expression = inside
+    return expression

@@ -1,0 +1,200 @@
+"""Operations on indexes."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from project.schema.autogenerate import rank
+from project.schema.autogenerate.change import Change, RefusedError, differing
+from project.schema.autogenerate.definitions import (
+    Index,
+    bare,
+    parse_index,
+    python,
+    strings,
+)
+from project.schema.autogenerate.step import Step, alter_table, call, execute
+from project.schema.autogenerate.text import (
+    cut,
+    dotted,
+    in_schema,
+    literal,
+    parenthesized,
+    quoted,
+    sql_text,
+    string,
+    unquoted,
+)
+from project.schema.snapshot import Item, Key
+
+#: A part of an index that is just a column.
+COLUMN = re.compile(r'"(?:[^"]|"")*"|[a-z_][a-z0-9_$]*')
+
+#: What may follow the expression in a part of an index.
+TAIL = re.compile(r"( COLLATE \S+| [\w.]+_ops(\(.*\))?| DESC| NULLS FIRST| NULLS LAST)+$")
+
+
+def added(item: Item, change: Change) -> Iterator[Step]:
+    """Create an index; under traffic beside running requests."""
+    yield from _made(item, change, item.key.name[-1])
+    yield from _set_up(item)
+
+
+def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
+    *schema, table, _ = item.key.name
+    online = change.online(item.key.name[:2])
+    # The server prints ONLY of any index of a partitioned table; one that is complete is not.
+    only = bool(item.attributes.get("on this table only")) and not item.attributes["valid"]
+    index = parse_index(str(item.attributes["definition"]))
+    if index is None or only:
+        yield _as_sql(item, name, only=only)
+        return
+    if online:
+        yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
+    create = call(
+        "op.create_index",
+        *(f"op.f({literal(name)})", literal(table), f"[{', '.join(map(_part, index.parts))}]"),
+        unique=True if item.attributes["unique"] else None,
+        postgresql_using=index.method if index.method != "btree" else None,
+        **python(index.options),
+        postgresql_tablespace=item.attributes.get("tablespace"),
+        postgresql_concurrently=True if online else None,
+        schema=in_schema(schema),
+    )
+    why = repeating(item, index.parts, index) if online and item.attributes["unique"] else ""
+    again = "" if online else f"{_drop(item.key, if_exists=True)}\n{create}"
+    yield Step(create, _rank(item, change), alone=online, why=why, again=again)
+
+
+def _as_sql(item: Item, name: str, *, only: bool) -> Step:
+    unique = "UNIQUE " if item.attributes["unique"] else ""
+    table = f"{'ONLY ' if only else ''}{dotted(item.key.name[:2])}"
+    create = f"CREATE {unique}INDEX {{}}{quoted(name)} ON {table} {item.attributes['definition']}"
+    plain, again = (create.replace("{}", word, 1) for word in ("", "IF NOT EXISTS "))
+    return execute(plain, rank.CREATE_INDEX, again=again)
+
+
+def _part(part: str) -> str:
+    return literal(unquoted(part)) if COLUMN.fullmatch(part) else f"sa.text({sql_text(part)})"
+
+
+def _rank(item: Item, change: Change) -> int:
+    if Key("view", item.key.name[:2]) in change.after.items:
+        return rank.CREATE_PROGRAM + 1
+    existed = Key("table", item.key.name[:2]) in change.before.items
+    return rank.CREATE_INDEX if existed else rank.CREATE_TABLE + 1
+
+
+def _set_up(item: Item) -> Iterator[Step]:
+    """Say of an index that was made what its definition does not."""
+    name = dotted((item.key.name[0], item.key.name[-1]))
+    for entry in strings(item.attributes.get("statistics targets")):
+        column, _, target = entry.rpartition(" ")
+        words = f"ALTER COLUMN {_position(item, column)} SET STATISTICS {target}"
+        yield execute(f"ALTER INDEX {name} {words}", rank.COMMENT)
+    if item.attributes.get("clustered"):
+        yield clustered(item)
+    if item.attributes.get("comment"):
+        yield commented(item)
+
+
+def _position(item: Item, column: str) -> int:
+    """Return the number of an index's column, which PostgreSQL calls ``expr`` if it is none."""
+    index = parse_index(str(item.attributes["definition"]))
+    parts = index.parts if index else ()
+    expressions = [number for number, part in enumerate(parts, 1) if "(" in part]
+    return expressions[0] if column.startswith("expr") and expressions else 1
+
+
+def repeating(item: Item, parts: Sequence[str], index: Index | None = None) -> str:
+    """Say which rows would refuse a unique index, and how to look for them before."""
+    values = [TAIL.sub("", part) for part in parts]
+    definition = str(item.attributes["definition"])
+    conditions = [f"{value} IS NOT NULL" for value in values]
+    if "NULLS NOT DISTINCT" in definition or definition.startswith("PRIMARY KEY"):
+        conditions = []
+    if index is not None and " WHERE " in definition:
+        conditions.append(bare(parenthesized(definition.partition(" WHERE ")[2])[0]))
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    listed = ", ".join(values)
+    return (
+        f"assumes: no rows repeat: SELECT {listed} FROM {dotted(item.key.name[:2])}{where}\n"
+        f"GROUP BY {listed} HAVING count(*) > 1"
+    )
+
+
+def clustered(item: Item) -> Step:
+    """Name the index by which ``CLUSTER`` orders the table."""
+    on = item.attributes.get("clustered")
+    words = f"CLUSTER ON {quoted(item.key.name[-1])}" if on else "SET WITHOUT CLUSTER"
+    return alter_table(item.key, words, rank.COMMENT)
+
+
+def commented(item: Item) -> Step:
+    """Comment on a constraint or an index."""
+    comment = item.attributes.get("comment")
+    text = "NULL" if comment is None else string(str(comment))
+    what = f"INDEX {dotted((item.key.name[0], item.key.name[-1]))}"
+    if item.key.kind == "constraint":
+        what = f"CONSTRAINT {quoted(item.key.name[-1])} ON {dotted(item.key.name[:2])}"
+    return execute(f"COMMENT ON {what} IS {text}", rank.COMMENT)
+
+
+def removed(key: Key, position: int) -> Step:
+    """Drop an index beside running requests; also what a try that failed left, half built."""
+    drop = _drop(key, concurrently=True, if_exists=True)
+    return Step(drop, position, alone=True)
+
+
+def _drop(key: Key, *, concurrently: bool | None = None, if_exists: bool | None = None) -> str:
+    *schema, table, name = key.name
+    return call(
+        "op.drop_index",
+        f"op.f({literal(name)})",
+        table_name=table,
+        postgresql_concurrently=concurrently,
+        if_exists=if_exists,
+        schema=in_schema(schema),
+    )
+
+
+def dropped(item: Item, change: Change) -> Iterator[Step]:
+    """Drop an index; under traffic without a lock that others wait for."""
+    if change.online(item.key.name[:2]):
+        yield removed(item.key, rank.CREATE_INDEX - 1)
+    else:
+        yield Step(_drop(item.key), rank.DROP_INDEX, again=_drop(item.key, if_exists=True))
+
+
+def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
+    """Change an index in place; None where it must be made anew.
+
+    Raises:
+        RefusedError: it is to be invalid, which no operation makes it.
+
+    """
+    names = differing(before, after)
+    if names == {"comment"}:
+        return iter([commented(after)])
+    if names == {"clustered"}:
+        return iter([clustered(after)])
+    if not after.attributes["valid"]:
+        raise RefusedError(f"{after.key} is invalid after it; no operation makes such an index.")
+    if not change.online(after.key.name[:2]) or names & {"valid", "on this table only"}:
+        return None
+    if parse_index(str(after.attributes["definition"])) is None:
+        return None
+    return _replaced(before, after, change)
+
+
+def _replaced(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Build the new index before the old one goes, so that queries always have one."""
+    name = cut(f"{after.key.name[-1]}_new")
+    yield from _made(after, change, name)
+    yield removed(before.key, rank.CREATE_INDEX)
+    other = dotted((after.key.name[0], name))
+    yield execute(
+        f"ALTER INDEX IF EXISTS {other} RENAME TO {quoted(after.key.name[-1])}",
+        rank.CREATE_INDEX,
+        alone=True,
+    )
+    yield from _set_up(after)

@@ -1,0 +1,212 @@
+"""Columns that number their rows: identities, and sequences of their own as ``SERIAL`` has them."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from project.schema.autogenerate import rank
+from project.schema.autogenerate.change import Change, Path, RefusedError
+from project.schema.autogenerate.step import Code, Step, alter_column, execute, once, set_column
+from project.schema.autogenerate.text import dotted, quoted, sql_text, string
+from project.schema.snapshot import Item, Key, Value
+
+#: How a sequence counts, as the snapshot has it.
+COUNTING = re.compile(
+    r"(?P<type>\w+) from (?P<start>-?\d+) by (?P<increment>-?\d+)"
+    r" within (?P<minvalue>-?\d+) (?P<maxvalue>-?\d+) cache (?P<cache>\d+)(?P<cycle> cycle)?"
+)
+
+#: The greatest number of each type, where a sequence ends unless told otherwise.
+GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+#: What SQL calls each option.
+WORDS = {
+    "increment": "INCREMENT BY",
+    "minvalue": "MINVALUE",
+    "maxvalue": "MAXVALUE",
+    "start": "START WITH",
+    "cache": "CACHE",
+}
+
+
+def counting(attributes: Mapping[str, Value], attribute: str = "numbered by") -> dict[str, str]:
+    """Return how a sequence counts: type, start, increment, minvalue, maxvalue, cache, cycle."""
+    found = COUNTING.fullmatch(str(attributes[attribute]))
+    assert found is not None, attributes  # noqa: S101
+    return {name: value or "" for name, value in found.groupdict().items()}
+
+
+def counted(counts: Mapping[str, str]) -> str:
+    """Write how a sequence counts for ``CREATE SEQUENCE`` or ``ALTER SEQUENCE``, all of it."""
+    options = " ".join(f"{word} {counts[name]}" for name, word in WORDS.items())
+    return f"AS {counts['type']} {options} {'CYCLE' if counts['cycle'] else 'NO CYCLE'}"
+
+
+def uncommon(counts: Mapping[str, str]) -> dict[str, int | bool]:
+    """Return how a sequence counts, where it is not as any would."""
+    falling = counts["increment"].startswith("-")
+    greatest = GREATEST[counts["type"]]
+    common = {
+        "start": counts["maxvalue"] if falling else counts["minvalue"],
+        "increment": "1",
+        "minvalue": str(-greatest - 1 if falling else 1),
+        "maxvalue": str(-1 if falling else greatest),
+        "cache": "1",
+    }
+    found: dict[str, int | bool] = {
+        name: int(counts[name]) for name, value in common.items() if counts[name] != value
+    }
+    return found | ({"cycle": True} if counts["cycle"] else {})
+
+
+def is_serial(item: Item) -> bool:
+    """Tell whether a column is just what ``SERIAL`` makes."""
+    if item.attributes.get("default") != "next number" or item.attributes["nullable"]:
+        return False
+    counts = counting(item.attributes) if item.attributes.get("numbered by") else {}
+    return (
+        counts.get("type") == item.attributes["type"]
+        and not uncommon(counts)
+        and item.attributes["type"] in GREATEST
+    )
+
+
+def kind(item: Item) -> str:
+    """Return what SQL calls the kind of an identity."""
+    return "ALWAYS" if item.attributes["identity"] == "always" else "BY DEFAULT"
+
+
+def identity(item: Item) -> str:
+    """Write an identity in SQL."""
+    options = uncommon(counting(item.attributes))
+    cycle = ["CYCLE"] if options.pop("cycle", False) else []
+    listed = " ".join([*(f"{WORDS[name]} {value}" for name, value in options.items()), *cycle])
+    return f"GENERATED {kind(item)} AS IDENTITY{f' ({listed})' if listed else ''}"
+
+
+def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Change how a column numbers its rows, or whether.
+
+    Raises:
+        RefusedError: it takes its numbers from another sequence that is not its own.
+
+    """
+    old, new = _source(before), _source(after)
+    if old == new == "identity":
+        yield from _recounted(before, after, change)
+        return
+    if old == new == "sequence":
+        sequence = _own(before, change)
+        if not after.attributes.get("numbered by"):
+            raise RefusedError(f"{after.key} takes its numbers from another sequence.")
+        counts = counted(counting(after.attributes))
+        yield execute(f"ALTER SEQUENCE {dotted(sequence)} {counts}", rank.ALTER_COLUMN)
+        return
+    yield from _ended(before, after, change)
+    if new == "identity":
+        drop = once(_where(after.key, "attidentity = ''"), _identified(after))
+        yield execute(_identified(after), rank.ALTER_COLUMN, again=drop)
+        yield _go_on(after)
+    elif new == "sequence":
+        yield from _begun(before, after, change)
+    elif after.attributes.get("default") is not None:
+        yield _default(after.key, str(after.attributes["default"]))
+
+
+def _source(item: Item) -> str:
+    """Return where a column's numbers come from; empty if it has none of its own."""
+    if item.attributes.get("identity"):
+        return "identity"
+    return "sequence" if item.attributes.get("default") == "next number" else ""
+
+
+def _own(item: Item, change: Change) -> Path:
+    found = change.sequences.get(item.key)
+    if found is None:
+        raise RefusedError(f"The default of {item.key} is taken from a sequence not its own.")
+    return found
+
+
+def _where(key: Key, condition: str) -> str:
+    return (
+        f"SELECT FROM pg_attribute WHERE attrelid = {string(dotted(key.name[:2]))}::regclass"
+        f" AND attname = {string(key.name[-1])} AND {condition}"
+    )
+
+
+def _identified(item: Item) -> str:
+    table, column = dotted(item.key.name[:2]), quoted(item.key.name[-1])
+    return f"ALTER TABLE {table} ALTER COLUMN {column} ADD {identity(item)}"
+
+
+def _default(key: Key, default: str | None) -> Step:
+    text = "None" if default is None else f"sa.text({sql_text(default)})"
+    return alter_column(key, rank.ALTER_COLUMN, server_default=Code(text))
+
+
+def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Change the options of an identity."""
+    was, becomes = counting(before.attributes), counting(after.attributes)
+    words = []
+    if before.attributes["identity"] != after.attributes["identity"]:
+        words.append(f"SET GENERATED {kind(after)}")
+    if was["type"] != becomes["type"]:
+        # Only as a sequence can it get another type; its limits change with it.
+        sequence = dotted(_own(before, change))
+        yield execute(f"ALTER SEQUENCE {sequence} {counted(becomes)}", rank.ALTER_COLUMN)
+    else:
+        words += [
+            f"SET {word} {becomes[name]}"
+            for name, word in WORDS.items()
+            if was[name] != becomes[name]
+        ]
+        if was["cycle"] != becomes["cycle"]:
+            words.append(f"SET {'CYCLE' if becomes['cycle'] else 'NO CYCLE'}")
+    if words:
+        yield set_column(after.key, " ".join(words), rank.ALTER_COLUMN)
+
+
+def _ended(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Take away what numbered the rows, or whatever else is the default."""
+    if _source(before) == "identity":
+        yield set_column(after.key, "DROP IDENTITY IF EXISTS", rank.ALTER_COLUMN)
+    elif before.attributes.get("default") is not None:
+        yield _default(after.key, None)
+    owned = _source(before) != "identity" and before.attributes.get("numbered by")
+    if owned and (_source(after) == "identity" or not after.attributes.get("numbered by")):
+        sequence = dotted(_own(before, change))
+        drop = "DROP SEQUENCE {}" + sequence
+        yield execute(drop.format(""), rank.ALTER_COLUMN, again=drop.format("IF EXISTS "))
+
+
+def _begun(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Let a column take its numbers from a sequence, its own if it has one."""
+    if _source(before) == "" and before.attributes.get("numbered by"):
+        yield _default(after.key, f"nextval({string(dotted(_own(before, change)))}::regclass)")
+        return
+    yield from made(after)
+    yield _go_on(after)
+
+
+def made(item: Item) -> Iterator[Step]:
+    """Make a sequence for a column, which takes its numbers from it."""
+    *path, column = item.key.name
+    sequence = dotted((path[0], f"{path[1]}_{column}_seq"))
+    create = f"CREATE SEQUENCE {{}}{sequence} {counted(counting(item.attributes))}"
+    again = create.format("IF NOT EXISTS ")
+    yield execute(create.format(""), rank.ALTER_COLUMN, again=again)
+    yield execute(f"ALTER SEQUENCE {sequence} OWNED BY {dotted(item.key.name)}", rank.ALTER_COLUMN)
+    yield _default(item.key, f"nextval({string(sequence)}::regclass)")
+
+
+def _go_on(item: Item) -> Step:
+    """Let a new sequence go on after the rows that are there."""
+    counts = counting(item.attributes)
+    table, column = dotted(item.key.name[:2]), quoted(item.key.name[-1])
+    last = f"{'min' if counts['increment'].startswith('-') else 'max'}({column})"
+    return execute(
+        f"""\
+SELECT setval(pg_get_serial_sequence({string(table)}, {string(item.key.name[-1])}), {last})
+FROM {table} HAVING {last} BETWEEN {counts["minvalue"]} AND {counts["maxvalue"]}""",
+        rank.ALTER_COLUMN,
+        why="It goes on after the rows that are there.",
+    )

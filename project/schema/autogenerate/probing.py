@@ -1,0 +1,58 @@
+"""What only the server knows: which changes write every row anew, which casts it does by itself.
+
+It is asked by doing it: to a table of its own in a scratch database, in a transaction that is
+rolled back. What counts is what PostgreSQL does, not what a type or a function is marked as: a
+function in SQL is put in place of its call first, and may turn out to be constant.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import psycopg
+from psycopg import sql
+
+from project.schema.snapshot import Key
+
+
+def volatile(
+    connection: psycopg.Connection, columns: Iterable[tuple[Key, str, str]]
+) -> Iterator[Key]:
+    """Find the new columns whose default differs from row to row, so that all are written.
+
+    Args:
+        connection: To a scratch database where the defaults' functions are; in no transaction.
+        columns: Key, type and default.
+
+    """
+    for key, type_, default in columns:
+        add = f"ALTER TABLE probe ADD COLUMN other {type_} DEFAULT {default}"
+        if rewrites(connection, "CREATE TEMPORARY TABLE probe (one int)", add):
+            yield key
+
+
+def rewrites(connection: psycopg.Connection, create: str, alter: str) -> bool | None:
+    """Tell whether a change of the table `probe` writes its rows anew.
+
+    Args:
+        connection: To a scratch database; in no transaction.
+        create: Makes the table.
+        alter: Changes it.
+
+    Returns:
+        None where PostgreSQL refuses the change, perhaps for want of a type or a function that the
+        migration makes itself.
+
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            # In another time zone, a timestamp's values depend on it.
+            connection.execute("SET LOCAL TimeZone TO 'UTC'")
+            connection.execute(sql.SQL(create))
+            before = _file(connection)
+            connection.execute(sql.SQL(alter))
+            return _file(connection) != before
+    except psycopg.Error:
+        return None
+
+
+def _file(connection: psycopg.Connection) -> object:
+    return connection.execute("SELECT pg_relation_filenode('probe')").fetchone()

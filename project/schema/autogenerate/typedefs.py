@@ -1,0 +1,139 @@
+"""Operations on types that a user makes: enums, domains, composites, ranges; and collations."""
+
+from collections.abc import Iterator
+
+from project.schema.autogenerate import rank
+from project.schema.autogenerate.change import Change, RefusedError, differing
+from project.schema.autogenerate.definitions import plainly, strings
+from project.schema.autogenerate.step import Step, execute, once
+from project.schema.autogenerate.text import dotted, quoted, string
+from project.schema.snapshot import Item, Key
+
+
+def _type(item: Item, statement: str) -> Step:
+    """Create a type; there is no IF NOT EXISTS for one."""
+    missing = f"SELECT WHERE to_regtype({string(dotted(item.key.name))}) IS NULL"
+    return execute(statement, rank.CREATE_TYPE, again=once(missing, statement))
+
+
+def enum(item: Item, _: Change) -> Iterator[Step]:
+    """Create an enum."""
+    labels = ", ".join(string(label) for label in strings(item.attributes["values"]))
+    yield _type(item, f"CREATE TYPE {dotted(item.key.name)} AS ENUM ({labels})")
+
+
+def enum_altered(before: Item, after: Item, change: Change) -> list[Step]:
+    """Add labels in their places.
+
+    One that goes or moves takes another type: see :mod:`rebuilding`.
+    """
+    if "values" not in differing(before, after):
+        return []
+    old, new = strings(before.attributes["values"]), strings(after.attributes["values"])
+    steps = []
+    for place, label in enumerate(new):
+        if label in old:
+            continue
+        where = f" AFTER {string(new[place - 1])}" if place else f" BEFORE {string(old[0])}"
+        if place and place == len(new) - 1:
+            where = ""
+        add = f"ADD VALUE IF NOT EXISTS {string(label)}{where}"
+        used = _is_used(label, after.key, change)
+        why = "A new label can be used once it is committed." if used else ""
+        steps.append(
+            execute(
+                f"ALTER TYPE {dotted(after.key.name)} {add}", rank.CREATE_TYPE, alone=used, why=why
+            )
+        )
+    return steps
+
+
+def _is_used(label: str, enum: Key, change: Change) -> bool:
+    """Tell whether anything of the migration itself names a new label."""
+    text = f"{string(label)}::{'.'.join(quoted(part) for part in enum.name)}"
+    return any(
+        text in str(value)
+        for key, item in change.after.items.items()
+        if item != change.before.items.get(key)
+        for value in item.attributes.values()
+    ) or any(string(label) in value for value in change.hints.backfill.values())
+
+
+def domain(item: Item, _: Change) -> Iterator[Step]:
+    """Create a domain; its checks are objects of their own."""
+    attributes = item.attributes
+    sql = f"CREATE DOMAIN {dotted(item.key.name)} AS {attributes['type']}"
+    if attributes.get("collation"):
+        sql += f" COLLATE {attributes['collation']}"
+    if attributes.get("default") is not None:
+        sql += f" DEFAULT {attributes['default']}"
+    if not attributes["nullable"]:
+        sql += " NOT NULL"
+    yield _type(item, sql)
+
+
+def domain_altered(before: Item, after: Item, _: Change) -> list[Step] | None:
+    """Change a domain's default or whether it may be NULL."""
+    names = differing(before, after) - {"comment"}
+    if not names <= {"default", "nullable"}:
+        return None
+    alter = f"ALTER DOMAIN {dotted(after.key.name)}"
+    steps = []
+    if "default" in names:
+        default = after.attributes.get("default")
+        words = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
+        steps.append(execute(f"{alter} {words}", rank.CREATE_TYPE))
+    if "nullable" in names:
+        words = "DROP NOT NULL" if after.attributes["nullable"] else "SET NOT NULL"
+        steps.append(execute(f"{alter} {words}", rank.ALTER_COLUMN))
+    return steps
+
+
+def domain_constraint(item: Item, change: Change) -> Iterator[Step]:
+    """Add a check to a domain; the rows of one that is there are looked at while requests go on."""
+    name, definition = quoted(item.key.name[-1]), plainly(str(item.attributes["definition"]))
+    alter = f"ALTER DOMAIN {dotted(item.key.name[:2])}"
+    known = Key("domain", item.key.name[:2]) in change.before.items
+    later = known and not definition.endswith("NOT VALID")
+    add = f"{alter} ADD CONSTRAINT {name} {definition}{' NOT VALID' if later else ''}"
+    where = f"contypid = to_regtype({string(dotted(item.key.name[:2]))})"
+    where += f" AND conname = {string(item.key.name[-1])}"
+    missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE {where})"
+    yield execute(add, rank.CREATE_TYPE, again=once(missing, add))
+    if later:
+        yield execute(f"{alter} VALIDATE CONSTRAINT {name}", rank.VALIDATE, alone=True)
+
+
+def composite(item: Item, _: Change) -> Iterator[Step]:
+    """Create a composite type."""
+    listed = ", ".join(strings(item.attributes["attributes"]))
+    yield _type(item, f"CREATE TYPE {dotted(item.key.name)} AS ({listed})")
+
+
+def range_(item: Item, _: Change) -> Iterator[Step]:
+    """Create a range type.
+
+    Raises:
+        RefusedError: it has functions of its own, which need the type to be there before them.
+
+    """
+    subtype, _word, multirange = str(item.attributes["subtype"]).partition(" multirange ")
+    if " " in multirange:
+        raise RefusedError(f"{item.key} has functions of its own; write CREATE TYPE by hand.")
+    yield _type(
+        item,
+        f"CREATE TYPE {dotted(item.key.name)} AS RANGE (subtype = {subtype},"
+        f" multirange_type_name = {multirange})",
+    )
+
+
+def collation(item: Item, _: Change) -> Iterator[Step]:
+    """Create a collation."""
+    attributes = item.attributes
+    provider = {"i": "icu", "c": "libc", "b": "builtin"}.get(str(attributes["provider"]))
+    tail = f"{dotted(item.key.name)} (provider = {provider}"
+    tail += f", locale = {string(str(attributes['locale']))}"
+    tail += "" if attributes["deterministic"] else ", deterministic = false"
+    tail += f", rules = {string(str(attributes['rules']))})" if attributes.get("rules") else ")"
+    again = f"CREATE COLLATION IF NOT EXISTS {tail}"
+    yield execute(f"CREATE COLLATION {tail}", rank.CREATE_TYPE, again=again)
