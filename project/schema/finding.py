@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-#: An error makes the exit code 1; a note does not.
-Level = Literal["error", "note"]
+#: An error makes the exit code 1. A warning depends on what cannot be seen from here; it does not,
+#: and neither does a note.
+Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def roundtrip(  # noqa: PLR0913
             progress(number, len(source.revisions), revision.revision)
             try:
                 if only is None or revision.revision in only:
-                    findings += _prove(walk, revision)
+                    findings += prove(walk, revision)
                     proved += 1
                 else:
                     walk.upgrade(revision)
@@ -122,7 +122,13 @@ def roundtrip(  # noqa: PLR0913
     return project.relative(Report("every revision up, down and up again", tuple(findings), facts))
 
 
-def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
+def prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
+    """Go up by a revision, down and up again, and tell what is not as it was.
+
+    Raises:
+        SourceError: the upgrade fails.
+
+    """
     for table, reason in _filled(walk).items():
         yield Finding(
             "table-not-filled",

@@ -30,6 +30,10 @@ from alembic.util import CommandError
 from project.schema import loading
 from project.schema.definitions import Definitions
 from project.schema.steering import RefusedError, Steering
+from project.schema.watching import Watch
+
+#: Requests that say where to go.
+MOVES = ("upgrade", "downgrade", "observe_upgrade", "observe_downgrade", "stamp")
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Worker:
     arguments: Sequence[str]
     steering: Steering
     definitions: Definitions
+    watch: Watch
     url_in_configuration: bool = False
 
     def configuration(self, *words: str) -> Config:
@@ -121,6 +126,24 @@ class Worker:
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
         self.run(["downgrade", to], lambda configuration: command.downgrade(configuration, to))
+
+    def observe(self, to: str, move: Callable[[str], None]) -> dict[str, Any]:
+        """Tell every statement of an upgrade or a downgrade, also if it fails in the end."""
+        failure = None
+        with self.watch.watching() as statements:
+            try:
+                move(to)
+            except (Exception, SystemExit) as error:  # noqa: BLE001
+                failure = _failure(error)
+        return {"statements": statements, "failure": failure}
+
+    def observe_upgrade(self, to: str) -> dict[str, Any]:
+        """Upgrade the scratch database under observation."""
+        return self.observe(to, self.upgrade)
+
+    def observe_downgrade(self, to: str) -> dict[str, Any]:
+        """Downgrade the scratch database under observation."""
+        return self.observe(to, self.downgrade)
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -259,7 +282,7 @@ def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     asked = request["do"]
     worker.steering.scratch = sa.make_url(request["scratch"])
     try:
-        if asked in ("upgrade", "downgrade", "stamp"):
+        if asked in MOVES:
             value = getattr(worker, asked)(request["to"])
         else:
             assert asked in ("history", "metadata", "create_all")  # noqa: S101
@@ -296,6 +319,7 @@ def main() -> None:
         arguments=first["arguments"],
         steering=Steering(sa.make_url(first["scratch"])),
         definitions=Definitions(),
+        watch=Watch(),
     )
     worker.steering.install()
     worker.definitions.install()

@@ -6,8 +6,8 @@ from project.schema.report.parts import conclusion, details, in_order, place
 
 _RED, _YELLOW, _DIM = 31, 33, 2
 
-#: What stands beside a finding, below its level; wide enough for "error".
-_MARGIN = " " * len("error  ")
+#: What stands beside a finding, below its level; wide enough for "warning".
+_MARGIN = " " * len("warning  ")
 
 
 def render(report: Report, *, colour: bool = False) -> str:
