@@ -1,4 +1,4 @@
-"""`review`: what a migration really does is found for the right reason, and the rest left in peace."""
+"""`review`: what a migration really does is found, for the right reason, and nothing else."""
 
 import tomllib
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ path_separator = os
 separate = yes
 """
 
-REVISION = '''
+REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
@@ -57,7 +57,7 @@ def upgrade():
 
 def downgrade():
     raise NotImplementedError("Not needed here.")
-'''
+"""
 
 AXES = ("availability", "data", "compatibility", "failure")
 
@@ -86,9 +86,7 @@ class Cases:
 
 
 @pytest.fixture(scope="module")
-def cases(
-    tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL
-) -> Iterator[Cases]:
+def cases(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> Iterator[Cases]:
     folder = tmp_path_factory.mktemp("review")
     (folder / "alembic.ini").write_text(INI)
     (folder / "env.py").write_text(ENV)

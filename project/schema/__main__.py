@@ -6,23 +6,25 @@ Exit codes: 0 agree, 1 findings, 2 could not ask.
 import argparse
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
 
-from project.schema import integrity, scratch
+from project.schema import integrity, scratch, selection, sizes
 from project.schema.configuration import Project, UsageError
 from project.schema.drift import (
+    connected,
     database_against_migrations,
     metadata_against_database,
     models_against_migrations,
 )
 from project.schema.finding import Report
 from project.schema.report import FORMATS, render
+from project.schema.review import review
 from project.schema.roundtrip import SEED, roundtrip
+from project.schema.sizes import Sizes
 from project.schema.source import SourceError
 
 
@@ -98,6 +100,25 @@ def parser() -> argparse.ArgumentParser:
         help="only revisions whose files are new since this commit (origin/main)",
     )
     walk.add_argument("--seed", type=int, default=SEED, help="of the generated rows")
+    page = verbs.add_parser(
+        "review", parents=[common], help="what new revisions do to a database in use"
+    )
+    page.add_argument(
+        "revisions",
+        nargs="?",
+        metavar="REV|BASE..HEAD",
+        help="only these; default: those that are new since origin/main, or else the head",
+    )
+    page.add_argument(
+        "--since", metavar="BASE", help="revisions whose files are new since this commit"
+    )
+    large = page.add_mutually_exclusive_group()
+    large.add_argument(
+        "--sizes", type=Path, metavar="FILE", help="production's rows, as scripts/sizes prints them"
+    )
+    large.add_argument(
+        "--database", metavar="URL", help="a database whose catalog tells them; read-only"
+    )
     return result
 
 
@@ -108,6 +129,8 @@ def ask(options: argparse.Namespace) -> Report:
     with scratch.server(os.environ.get("SCRATCH_DATABASE_URL") or None) as server:
         if options.verb == "roundtrip":
             return ask_roundtrip(options, server)
+        if options.verb == "review":
+            return ask_review(options, server)
         return ask_check(options, server)
 
 
@@ -132,6 +155,27 @@ def ask_roundtrip(options: argparse.Namespace, server: sa.URL) -> Report:
     project = Project.load(options.config, section=options.name, url_env=options.url_env)
     only = chosen(options, project, server)
     return roundtrip(project, server, only=only, seed=options.seed, progress=show_progress)
+
+
+def ask_review(options: argparse.Namespace, server: sa.URL) -> Report:
+    """Answer ``review``."""
+    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    known = Sizes()
+    if options.sizes:
+        known = sizes.load(options.sizes)
+    elif options.database:
+        with connected(database(options.database), read_only=True) as live:
+            known = sizes.ask(live)
+    with scratch.database(server) as empty, project.open(empty) as source:
+        new = selection.chosen(source.history, options.revisions, options.since, project.ini.parent)
+    return review(project, server, new, sizes=known, progress=say)
+
+
+def say(what: str) -> None:
+    """Say on a terminal what takes the time."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{what} …\033[K" if what else "\r\033[K")
+        sys.stderr.flush()
 
 
 def database(text: str) -> sa.URL:
@@ -161,38 +205,12 @@ def chosen(options: argparse.Namespace, project: Project, server: sa.URL) -> lis
     with scratch.database(server) as empty, project.open(empty) as source:
         revisions = source.revisions
     if options.since:
-        new = added_since(options.since, project.ini.parent)
+        new = selection.added_since(options.since, project.ini.parent)
         return [r.revision for r in revisions if r.path.resolve() in new]
     known = {revision.revision for revision in revisions}
     if strangers := set(options.revisions) - known:
         raise UsageError(f"There is no revision {', '.join(sorted(strangers))}.")
     return list(options.revisions)
-
-
-def added_since(base: str, folder: Path) -> set[Path]:
-    """Return the files that git has, or could add, and that the commit has not.
-
-    Raises:
-        UsageError: git does not know the commit.
-
-    """
-    git = ["git", "-C", str(folder)]
-    diff = subprocess.run(  # noqa: S603
-        [*git, "diff", "--name-only", "--diff-filter=A", "--relative", base, "--"],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if diff.returncode:
-        raise UsageError(f"git cannot compare with {base}: {diff.stderr.strip().splitlines()[0]}")
-    others = subprocess.run(  # noqa: S603
-        [*git, "ls-files", "--others", "--exclude-standard"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    names = (diff.stdout + others.stdout).splitlines()
-    return {(folder / name).resolve() for name in names}
 
 
 def show_progress(done: int, number: int, revision: str) -> None:

@@ -107,6 +107,8 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
         return "old-release-may-break"
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
+    if after.constraint and not _numbered_anew(change) and _is_old(change, before):
+        return ""  # other rows are there: a consequence of what is told elsewhere
     if after.sqlstate == NOT_NULL:
         return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
     if after.sqlstate == UNIQUE:
@@ -128,6 +130,15 @@ def _left_out(change: Change, before: Snapshot) -> bool:
     return column is None or not column.attributes["nullable"]
 
 
+def _is_old(change: Change, before: Snapshot) -> bool:
+    """Whether the rule that refuses was there before."""
+    name = change.after.constraint
+    return any(
+        item.key.kind in ("constraint", "index") and item.key.name[-1] == name
+        for item in before.items.values()
+    )
+
+
 def _numbered_anew(change: Change) -> bool:
     """Tell that the server gives a number that is taken: the release leaves numbers to it."""
     key = change.probe.relation.key
@@ -147,9 +158,7 @@ def _cause(change: Change) -> str:
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
 
 
-def of_catalog(
-    differing: Sequence[Difference], before: Snapshot, after: Snapshot
-) -> Iterator[Finding]:
+def of_catalog(differing: Sequence[Difference], after: Snapshot) -> Iterator[Finding]:
     """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
 
     A type that changed is noticed by statements that are prepared; a label that is new, by an old
@@ -164,7 +173,7 @@ def of_catalog(
                 f"The type of {name} changes: each open connection that has prepared a statement"
                 " with it fails once.",
                 f"column {name}",
-                "# after the migration, close the pool's connections, or set prepare_threshold=None",
+                "# close the pool's connections afterwards, or set prepare_threshold=None",
             )
         elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
             yield _noted(
@@ -173,12 +182,20 @@ def of_catalog(
                 f"column {name}",
                 "# release code first that reads a NULL",
             )
+        elif kind == "table" and difference.attribute == "persistence":
+            if difference.found == "unlogged":
+                yield _noted(
+                    "not-crash-safe",
+                    f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
+                    f"table {name}",
+                    "",
+                )
         elif kind == "enum" and difference.attribute == "values":
             yield from _labels(difference, name)
         elif kind == "enum" and difference.found is MISSING:
             yield _noted(
                 "old-release-may-break",
-                f"The enum {name} is gone; drivers that name the type of a parameter (asyncpg) fail.",
+                f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
                 f"enum {name}",
                 "",
             )

@@ -1,9 +1,9 @@
 """An Alembic project, and how it wants to be asked."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,6 +46,7 @@ class Project:
     section: str = "alembic"
     url_env: str | None = None  # the variable from which its env.py takes the URL
     ignore: tuple[Ignore, ...] = ()
+    levels: Mapping[str, str] = field(default_factory=dict)  # of a review's codes: "off", "error"
 
     @classmethod
     def load(
@@ -62,7 +63,8 @@ class Project:
             raise UsageError(f"There is no {ini}; name the project's alembic.ini with -c.")
         table = _table(path.parent / "pyproject.toml")
         ignore = tuple(_ignored(table.get("ignore", [])))
-        return cls(path, section, url_env or table.get("url_env"), ignore)
+        levels = table.get("review", {}).get("levels", {})
+        return cls(path, section, url_env or table.get("url_env"), ignore, levels)
 
     def open(self, database: sa.URL) -> Source:
         """Start a process of the project's own on a scratch database."""

@@ -50,7 +50,7 @@ def models_against_migrations(
         connected(models) as expected,
         connected(history) as found,
     ):
-        graph = migrations.history
+        told = migrations.history
         migrations.upgrade(history, "heads")
         _install_extensions(expected, found)
         declared.create_all(models)
@@ -61,8 +61,8 @@ def models_against_migrations(
         )
         differing = without_equivalents(differences(here, there), expected)
     findings = [
-        *_graph(graph),
-        *integrity.edited(graph),
+        *graph(told),
+        *integrity.edited(told),
         *_said(differing, here, "the models", "the migrations", facts),
     ]
     kept, unused = _without_ignored(findings, project.ignore)
@@ -70,7 +70,7 @@ def models_against_migrations(
         "models against migrations",
         (*kept, *unused),
         (
-            _length(graph),
+            _length(told),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
             *_filters(facts),
         ),
@@ -211,7 +211,8 @@ def _length(history: History) -> str:
     return f"{len(history.revisions)} revisions, head {', '.join(history.heads) or 'none'}"
 
 
-def _graph(history: History) -> Iterator[Finding]:
+def graph(history: History) -> Iterator[Finding]:
+    """Find what is wrong with a history itself: several heads, downgrades that do nothing."""
     heads = history.heads
     if len(heads) > 1:
         yield Finding(

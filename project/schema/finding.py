@@ -25,12 +25,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a report beside its findings; programs get the rows or the text as they are."""
+
+    title: str
+    kind: Literal["table", "code", "list", "diagram"]
+    columns: tuple[str, ...] = ()  # of a table; a diagram's are table, column, before, after
+    rows: tuple[tuple[str, ...], ...] = ()  # of a table, a list (one cell each) or a diagram
+    text: str = ""  # of code
+    language: str = ""  # likewise: "sql"
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one run: what was asked, what was found, and what was looked at."""
 
     title: str  # "models against migrations"
     findings: tuple[Finding, ...]
     facts: tuple[str, ...] = ()  # lines of information: "4 revisions, head 174a4b09932c"
+    verdict: str = ""  # one sentence, where the findings do not say it all
+    sections: tuple[Section, ...] = ()
 
     @property
     def agrees(self) -> bool:

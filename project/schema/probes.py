@@ -6,7 +6,7 @@ column selected, compared, inserted, updated. Values are copied from rows that a
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -65,6 +65,9 @@ EXTREMES = {
     "numeric": ("-1", "0"),
     "double precision": ("-1", "1e300"),
     "real": ("-1", "1e30"),
+    "date": ("1900-01-01", "2100-01-01"),
+    "timestamp without time zone": ("1900-01-01", "2100-01-01"),
+    "timestamp with time zone": ("1900-01-01 00:00:00+00", "2100-01-01 00:00:00+00"),
 }
 
 
@@ -231,19 +234,24 @@ class _Maker:
             yield self._insert(tuple(by_hand), row, "", conflict=tuple(unique))
 
     def unusual(self, rows: list[dict[str, str | None]]) -> Iterator[Probe]:
-        """Make statements with values that the schema allows, whether anybody writes them or not."""
+        """Make statements with values that are legal, whether anybody writes them or not."""
         row = rows[0]
         for column in self.columns:
             if column.generated or column.identity:
                 continue
             if not column.required:
-                yield self._update(column, row, sql.NULL, usual=False)
+                yield self._unusual(row, column, None)
             values = [*column.labels, *EXTREMES.get(column.type, ())]
-            if column.category == "S" and column.kind == "b":
+            if column.category == "S":
                 values += ["", "x" * (column.length or 300)]
             values += [value for other in rows[1:] if (value := other[column.name]) is not None]
             for value in values:
-                yield self._update(column, row, _literal(column, value), usual=False)
+                yield self._unusual(row, column, value)
+
+    def _unusual(self, row: dict[str, str | None], column: Column, value: str | None) -> Probe:
+        columns = [each for each in self.columns if not each.generated and each.identity != "a"]
+        other = {**row, column.name: value}
+        return replace(self._insert(columns, other, self._without(row)), usual=False)
 
     @property
     def _on(self) -> sql.Identifier:
@@ -279,9 +287,7 @@ class _Maker:
         conflict: tuple[str, ...] = (),
     ) -> Probe:
         names = [column.name for column in columns]
-        target = sql.SQL("")
-        if conflict:
-            target = sql.SQL(" ON CONFLICT ({}) DO NOTHING").format(self._list(conflict))
+        target = sql.SQL(" ON CONFLICT ({}) DO NOTHING").format(self._list(conflict))
         values = sql.SQL(", ").join(_literal(column, row[column.name]) for column in columns)
         filled = (
             sql.SQL("({}) VALUES ({})").format(self._list(names), values)
@@ -294,7 +300,7 @@ class _Maker:
             "INSERT INTO {} {}{}",
             self._on,
             filled,
-            target,
+            target if conflict else sql.SQL(""),
             usual=not conflict,
             setup=setup,
         )
@@ -304,15 +310,11 @@ class _Maker:
         column: Column,
         row: dict[str, str | None],
         value: sql.Composable,
-        *,
-        usual: bool = True,
     ) -> Probe:
         name = sql.Identifier(column.name)
         statement = "UPDATE {} SET {} = {} WHERE {}"
         where = self._this(row)
-        return self._probe(
-            "UPDATE", [column.name], statement, self._on, name, value, where, usual=usual
-        )
+        return self._probe("UPDATE", [column.name], statement, self._on, name, value, where)
 
     def _probe(
         self,
@@ -323,7 +325,7 @@ class _Maker:
         usual: bool = True,
         setup: str = "",
     ) -> Probe:
-        statement = sql.SQL(text).format(*parts).as_string(self.connection)  # type: ignore[arg-type]
+        statement = sql.SQL(text).format(*parts).as_string(self.connection)
         return Probe(self.relation, kind, tuple(columns), statement, usual, setup)
 
 
@@ -333,7 +335,7 @@ def _literal(column: Column, value: str | None) -> sql.Composable:
         return sql.NULL
     if column.kind != "b":
         return sql.Literal(value)
-    return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.type))  # type: ignore[arg-type]
+    return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.type))
 
 
 def outcomes(
@@ -371,8 +373,14 @@ def _outcome(connection: "psycopg.Connection[Any]", statement: str) -> Outcome:
                 pass
             if cursor.description is None:
                 return Outcome(rows=cursor.rowcount)
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
+            columns = list(cursor.description)
+            counted = [column.name for column in columns] == ["count"]
+            row = cursor.fetchone() if counted else None
+            types = connection.adapters.types
+            kinds = tuple(
+                _kind(found.name if (found := types.get(c.type_code)) else "") for c in columns
+            )
+            return Outcome(rows=row[0] if row else cursor.rowcount, kinds=kinds)
         except psycopg.Error as error:
             return Outcome(
                 error.sqlstate or "?????",
@@ -380,18 +388,28 @@ def _outcome(connection: "psycopg.Connection[Any]", statement: str) -> Outcome:
                 error.diag.column_name or "",
                 error.diag.constraint_name or "",
             )
-    if names == ["count"] and len(rows) == 1:
-        return Outcome(rows=rows[0][0])
-    # A NULL says nothing about the type of the others.
-    kinds = [
-        next((_kind(value) for value in column if value is not None), "") for column in zip(*rows)
-    ]
-    return Outcome(rows=len(rows), kinds=tuple(kinds))
 
 
-def _kind(value: object) -> str:
-    aware = getattr(value, "tzinfo", None) is not None
-    return type(value).__name__ + (" with a time zone" if aware else "")
+#: What Python gets of types; of those that it is not told of, text.
+KINDS = {
+    **dict.fromkeys(("int2", "int4", "int8"), "int"),
+    **dict.fromkeys(("float4", "float8"), "float"),
+    "bool": "bool",
+    "bytea": "bytes",
+    "date": "date",
+    "interval": "timedelta",
+    "numeric": "Decimal",
+    "time": "time",
+    "timestamp": "datetime",
+    "timestamptz": "datetime with a time zone",
+    "uuid": "UUID",
+    "json": "a value of JSON",
+    "jsonb": "a value of JSON",
+}
+
+
+def _kind(type_: str) -> str:
+    return KINDS.get(type_, "str")
 
 
 @contextmanager
@@ -428,7 +446,7 @@ def application_role(connection: "psycopg.Connection[Any]") -> Iterator[str | No
                 "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}",
                 "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}",
             ):
-                connection.execute(sql.SQL(grant).format(sql.Identifier(schema), role))  # type: ignore[arg-type]
+                connection.execute(sql.SQL(grant).format(sql.Identifier(schema), role))
         yield name
     finally:
         with suppress(psycopg.Error):

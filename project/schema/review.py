@@ -6,14 +6,14 @@ after are compared, and what the release still running would send is sent before
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import compatibility, probes, roundtrip, rows, scratch
+from project.schema import compatibility, policy, probes, roundtrip, rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project, UsageError
 from project.schema.drift import Connection, connected, version_table
@@ -22,8 +22,9 @@ from project.schema.hazards import data, failure
 from project.schema.hazards.actions import actions
 from project.schema.hazards.availability import Judge
 from project.schema.observe import Observation, Relation, observe
+from project.schema.page import Reviewed, page
 from project.schema.sizes import Sizes
-from project.schema.snapshot import Difference, Snapshot, differences
+from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
 Name = tuple[str, str]
@@ -87,9 +88,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Review:
-    """All that was found, before it is written as a report."""
+    """What running the revisions has shown."""
 
-    plan: Plan
     trial: Trial
     findings: tuple[Finding, ...]
 
@@ -101,8 +101,8 @@ def review(
     *,
     sizes: Sizes | None = None,
     progress: Progress = _silent,
-) -> Review:
-    """Run the chosen revisions and judge them.
+) -> Report:
+    """Run the chosen revisions, judge them, and write the page for a reviewer.
 
     Args:
         project: Whose revisions.
@@ -113,7 +113,7 @@ def review(
 
     Raises:
         UsageError: there is nothing to review.
-        SourceError: the project cannot be imported, or cannot be brought to where the review begins.
+        SourceError: the project cannot be imported, or the review's beginning not be reached.
         ScratchError: the server gives no scratch database.
 
     """
@@ -123,7 +123,25 @@ def review(
         for revision in plan.base:
             source.upgrade(base, revision)
         bench = Bench(server, base, source, plan, _version_table(source))
-        return examine(bench, sizes or Sizes(), progress)
+        found = examine(bench, sizes or Sizes(), progress)
+        names = [revision.revision for revision in plan.revisions]
+        findings = [
+            *found.findings,
+            *policy.of_files(source.history, plan.revisions),
+            *policy.mixed(found.trial.observation, names),
+        ]
+    findings = list(policy.levelled(findings, project.levels))
+    findings = list(policy.accepted(findings, policy.acceptances(plan.revisions)))
+    trial = found.trial
+    reviewed = Reviewed(
+        names,
+        tuple(_placed(findings, plan)),
+        trial.observation,
+        trial.down,
+        trial.before,
+        trial.after,
+    )
+    return project.relative(page(reviewed))
 
 
 def examine(bench: "Bench", sizes: Sizes, progress: Progress = _silent) -> Review:
@@ -143,7 +161,7 @@ def examine(bench: "Bench", sizes: Sizes, progress: Progress = _silent) -> Revie
         for finding in conditions.findings(trial.observation)
         if (finding.code, finding.line) not in told
     ]
-    return Review(bench.plan, trial, tuple(_placed(findings, bench.plan)))
+    return Review(trial, tuple(findings))
 
 
 def _version_table(source: Source) -> list[Name]:
@@ -154,7 +172,7 @@ def _version_table(source: Source) -> list[Name]:
 
 
 def _placed(findings: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
-    """Give findings that have no line the file of the last revision."""
+    """Give findings that no statement is to blame for the file of the last revision."""
     for finding in findings:
         path = finding.path or str(plan.revisions[-1].path)
         yield replace(finding, path=path, line=finding.line or 1)
@@ -174,7 +192,7 @@ class Bench:
 
     def on_empty_tables(self) -> Trial:
         """Run the revisions as they are, to see what they touch."""
-        with self._copy(self.base) as database, connected(database) as connection:
+        with self._copy() as database, connected(database) as connection:
             before = read(connection, self.leave_out)
             observation = observe(self.source, database, self.plan.target)
             after = read(connection, self.leave_out)
@@ -182,54 +200,59 @@ class Bench:
 
     def with_rows(self, empty: Trial) -> Trial:
         """Run the revisions on rows; on fewer of a table where they fail on it."""
-        touched = _touched(empty)
-        with self._copy(self.base) as filled:
-            with connected(filled) as connection:
-                everything = {name for (name,) in _names(connection)} - set(self.leave_out)
-                small = len(everything) <= ALL_OF_THEM
-                self.wanted = None if small else touched
-                _fill(connection, everything if small else touched, touched, self.leave_out)
-            failures: list[Finding] = []
-            partial: list[Observation] = []
-            thinned: dict[str, int] = {}
-            for _ in range(ATTEMPTS):
-                trial = self._attempt(filled, thinned)
-                failed = failure.failed(trial.observation, trial.before, with_rows=True)
-                if failed is None:
-                    break
-                partial.append(trial.observation)
-                if empty.observation.failure and _same_failure(empty, trial):
-                    failed = failure.failed(empty.observation, trial.before, with_rows=False)
-                    return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
-                failures.append(failed)
-                if not _thin(thinned, trial.observation):
-                    trial = empty
-                    break
-            else:
-                trial = empty
-            return replace(
-                trial,
-                observation=_whole(partial, trial.observation),
-                findings=[*failures, *trial.findings],
-            )
+        self._fill(_touched(empty))
+        failures: list[Finding] = []
+        partial: list[Observation] = []
+        thinned: dict[str, int] = {}
+        trial = empty
+        for _ in range(ATTEMPTS):
+            trial = self._attempt(thinned)
+            failed = failure.failed(trial.observation, trial.before, with_rows=True)
+            if failed is None:
+                break
+            if empty.observation.failure and _same_failure(empty, trial):
+                failed = failure.failed(empty.observation, trial.before, with_rows=False)
+                return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
+            partial.append(trial.observation)
+            failures.append(failed)
+            trial = empty
+            if not _thin(thinned, partial[-1]):
+                break
+        return replace(
+            trial,
+            observation=_whole(partial, trial.observation),
+            findings=[*failures, *trial.findings],
+        )
 
-    def _attempt(self, filled: sa.URL, thinned: dict[str, int]) -> Trial:
+    def _fill(self, touched: set[Name]) -> None:
+        with connected(self.base) as connection:
+            everything = {name for (name,) in _names(connection)} - set(self.leave_out)
+            small = len(everything) <= ALL_OF_THEM
+            self.wanted = None if small else touched
+            _fill(connection, everything if small else touched, touched, self.leave_out)
+
+    def _attempt(self, thinned: dict[str, int]) -> Trial:
         with (
-            self._copy(filled) as database,
+            self._copy() as database,
             connected(database) as connection,
             probes.application_role(connection) as role,
         ):
-            for table, count in thinned.items():
-                _keep(connection, table, count)
             before = read(connection, self.leave_out)
-            rows_before = data.picture(connection, self.wanted, self.leave_out)
-            self.nulls = frozenset(_nulls(rows_before))
             asked = [
                 probe
                 for probe in probes.probes(connection, self.wanted)
                 if (probe.relation.schema, probe.relation.name) not in self.leave_out
             ]
             old = probes.outcomes(connection, asked, role)
+            for table, count in thinned.items():
+                _keep(connection, table, count)
+            if thinned:
+                fewer = probes.outcomes(connection, asked, role)
+                old = [
+                    replace(o, rows=min(o.rows, f.rows)) for o, f in zip(old, fewer, strict=True)
+                ]
+            rows_before = data.picture(connection, self.wanted, self.leave_out)
+            self.nulls = frozenset(_nulls(rows_before))
             observation = observe(self.source, database, self.plan.target)
             after = read(connection, self.leave_out)
             trial = Trial(observation, before, after)
@@ -238,7 +261,8 @@ class Bench:
             new = probes.outcomes(connection, asked, role)
             rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
             trial.findings += data.lost(rows_before, rows_after, connection)
-            trial.findings += self._compatibility(trial, compatibility.changes(asked, old, new))
+            found = compatibility.changes(asked, old, new)
+            trial.findings += self._compatibility(trial, found)
             trial.findings += failure.invalid_indexes(before, after)
             trial.down = self._down(database)
         return trial
@@ -260,7 +284,7 @@ class Bench:
         }
         yield from compatibility.broken(found, trial.before, lost)
         differing = differences(trial.before, trial.after)
-        yield from compatibility.of_catalog(differing, trial.before, trial.after)
+        yield from compatibility.of_catalog(differing, trial.after)
 
     def _down(self, database: sa.URL) -> Observation | None:
         if any(revision.downgrade_raises for revision in self.plan.revisions):
@@ -275,7 +299,10 @@ class Bench:
         """Prove that each revision can be undone, as ``roundtrip`` does."""
         if trial.observation.failure is not None:
             return
-        with self._copy(self.base) as database, connected(database) as connection:
+        if all(revision.downgrade_raises for revision in self.plan.revisions):
+            yield from map(roundtrip.irreversible, self.plan.revisions)
+            return
+        with self._copy() as database, connected(database) as connection:
             walk = roundtrip.Walk(
                 database, self.source, connection, self.leave_out, roundtrip.SEED, 0
             )
@@ -285,10 +312,8 @@ class Bench:
                 except SourceError:
                     return  # told already
 
-    @contextmanager
-    def _copy(self, of: sa.URL) -> Iterator[sa.URL]:
-        with ExitStack() as stack:
-            yield stack.enter_context(scratch.database(self.server, template=str(of.database)))
+    def _copy(self) -> "AbstractContextManager[sa.URL]":
+        return scratch.database(self.server, template=str(self.base.database))
 
 
 def _names(connection: Connection) -> Iterator[tuple[Name]]:
@@ -301,16 +326,17 @@ def _names(connection: Connection) -> Iterator[tuple[Name]]:
 
 
 def _touched(trial: Trial) -> set[Name]:
-    """Return the tables that the revisions lock, change or write, with all that uses their types."""
+    """Return the tables that the revisions lock, change or write, and what uses their types."""
     found: set[Name] = set()
     types: set[str] = set()
     for difference in differences(trial.before, trial.after):
         if difference.key.kind in ("enum", "domain", "domain constraint", "composite type"):
             types.add(difference.key.name[1])
-        found.add(difference.key.name[:2] if len(difference.key.name) > 1 else ("", ""))
+        if len(difference.key.name) > 1:
+            found.add((difference.key.name[0], difference.key.name[1]))
     for item in trial.before.of_kind("column"):
         if any(name in str(item.attributes["type"]) for name in types):
-            found.add(item.key.name[:2])  # type: ignore[arg-type]
+            found.add((item.key.name[0], item.key.name[1]))
     before = trial.observation.before
     for statement in trial.observation.own:
         relations = [lock.relation for lock in statement.locks if lock.mode != "AccessShareLock"]
@@ -336,9 +362,11 @@ def _fill(
     """Fill tables and those that they refer to; the touched ones with more rows."""
     parents: dict[Name, set[Name]] = {}
     for child_schema, child, schema, name in connection.execute(
-        "SELECT DISTINCT cn.nspname, c.relname, pn.nspname, p.relname FROM pg_constraint"
-        " JOIN pg_class AS c ON c.oid = conrelid JOIN pg_namespace AS cn ON cn.oid = c.relnamespace"
-        " JOIN pg_class AS p ON p.oid = confrelid JOIN pg_namespace AS pn ON pn.oid = p.relnamespace"
+        "SELECT cn.nspname, c.relname, pn.nspname, p.relname FROM pg_constraint"
+        " JOIN pg_class AS c ON c.oid = conrelid"
+        " JOIN pg_namespace AS cn ON cn.oid = c.relnamespace"
+        " JOIN pg_class AS p ON p.oid = confrelid"
+        " JOIN pg_namespace AS pn ON pn.oid = p.relnamespace"
         " WHERE contype = 'f'"
     ):
         parents.setdefault((child_schema, child), set()).add((schema, name))
@@ -413,14 +441,3 @@ def _whole(partial: Sequence[Observation], last: Observation) -> Observation:
             statements[place] = statement
     before = partial[0].before if partial else last.before
     return replace(last, statements=tuple(statements), before=before)
-
-
-def changed(trial: Trial) -> list[Difference]:
-    """Return what differs in the catalog."""
-    return differences(trial.before, trial.after)
-
-
-def report(project: Project, found: Review) -> Report:
-    """Write a review as a report."""
-    names = ", ".join(revision.revision for revision in found.plan.revisions)
-    return project.relative(Report(f"review of {names}", found.findings))

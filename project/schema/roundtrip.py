@@ -141,12 +141,7 @@ def prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     walk.upgrade(revision)
     after = walk.catalog()
     if revision.downgrade_raises:
-        yield _about(
-            revision,
-            "irreversible",
-            f"Revision {revision.revision} cannot be undone, and says so.",
-            level="note",
-        )
+        yield irreversible(revision)
         return
     try:
         walk.downgrade(_before(revision))
@@ -170,6 +165,16 @@ def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
         walk.connection, seed=walk.seed, rows=walk.rows_per_table, leave_out=walk.leave_out
     )
     return filling.refused
+
+
+def irreversible(revision: Revision) -> Finding:
+    """Note that a revision cannot be undone, on purpose."""
+    return _about(
+        revision,
+        "irreversible",
+        f"Revision {revision.revision} cannot be undone, and says so.",
+        level="note",
+    )
 
 
 def _before(revision: Revision) -> str:

@@ -18,8 +18,8 @@ _ALTERATIONS = {
     "check": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?CHECK\s*(?P<text>.*)",
     "foreign key": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?FOREIGN\s+KEY\s*"
     rf"\((?P<column>[^)]*)\)\s*REFERENCES\s+(?P<other>{_NAME})\s*(?P<text>.*)",
-    "unique index": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?(?P<text>UNIQUE|PRIMARY\s+KEY)\s+"
-    r"USING\s+INDEX.*",
+    "unique index": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?"
+    r"(?P<text>UNIQUE|PRIMARY\s+KEY)\s+USING\s+INDEX.*",
     "unique": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?UNIQUE\s*[^(]*\((?P<column>[^)]*)\).*",
     "primary key": rf"ADD\s+(?:CONSTRAINT\s+(?P<name>{_NAME})\s+)?PRIMARY\s+KEY\s*"
     r"\((?P<column>[^)]*)\).*",
@@ -33,14 +33,15 @@ _ALTERATIONS = {
 }
 
 _OTHERS = {
-    "index": rf"CREATE\s+(?P<text>UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>{_NAME})?\s*"
+    "index": rf"CREATE\s+(?P<text>UNIQUE\s+)?INDEX\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?"
+    rf"(?P<name>{_NAME})?\s*"
     rf"ON\s+(?:ONLY\s+)?(?P<table>{_NAME})\s*(?:USING\s+\w+\s*)?\((?P<column>.*)\).*",
     "reindex": rf"REINDEX\s+(?:\([^)]*\)\s*)?(?P<text>\w+)\s+(?P<name>{_NAME})?.*",
     "vacuum full": r"VACUUM\s+(?:\(.*FULL.*\)|.*FULL).*",
     "cluster": r"CLUSTER\b.*",
     "refresh": rf"REFRESH\s+MATERIALIZED\s+VIEW\s+(?P<table>{_NAME}).*",
-    "partition": rf"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<other>{_NAME})\s+PARTITION\s+OF\s+"
-    rf"(?P<table>{_NAME})\s*(?P<text>.*)",
+    "partition": rf"CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<other>{_NAME})\s+"
+    rf"PARTITION\s+OF\s+(?P<table>{_NAME})\s*(?P<text>.*)",
     "domain": rf"ALTER\s+DOMAIN\s+(?P<table>{_NAME})\s+(?P<text>.*)",
     "update": rf"UPDATE\s+(?:ONLY\s+)?(?P<table>{_NAME})\s+(?P<text>.*)",
     "delete": rf"DELETE\s+FROM\s+(?:ONLY\s+)?(?P<table>{_NAME})\s*(?P<text>.*)",

@@ -37,7 +37,7 @@ MODEST = {"query", "update", "delete", "validate"}
 
 @dataclass(frozen=True)
 class Judge:
-    """What is needed to judge statements: what existed before, and how large it is in production."""
+    """What is needed to judge statements: what existed before, and how large production's is."""
 
     before: Mapping[int, Relation]
     sizes: Sizes
@@ -62,7 +62,7 @@ class Judge:
             return
         done = actions(statement.sql)
         modest = all(action.kind in MODEST for action in done)
-        if not modest and (own := _own(statement, work, locks)):
+        if not modest and (own := _own(work, locks)):
             yield self._under_own_lock(statement, work, own, done)
             return
         for table, lock in locks.items():
@@ -94,7 +94,9 @@ class Judge:
         found: dict[str, Lock] = {}
         for lock in statement.locks:
             table = self.before.get(lock.relation.of, lock.relation)
-            if not lock.blocks_writers or not table.is_table:
+            # A materialized view is written by REFRESH alone.
+            blocks = lock.blocks_readers if table.kind == "m" else lock.blocks_writers
+            if not blocks or not table.is_table:
                 continue
             last = found.get(str(table))
             if last is None or last.blocks_readers < lock.blocks_readers:
@@ -183,9 +185,7 @@ class Judge:
         )
 
 
-def _own(
-    statement: Statement, work: tuple[Work, ...], locks: Mapping[str, Lock]
-) -> dict[str, Lock]:
+def _own(work: tuple[Work, ...], locks: Mapping[str, Lock]) -> dict[str, Lock]:
     """Return the locks that the statement needs: those it takes, and those on what it works on."""
     on = {str(each.table) for each in work}
     needed = {table: lock for table, lock in locks.items() if lock.taken or table in on}

@@ -29,14 +29,14 @@ _ALL = (
         "availability",
         "error",
         "A table is written anew while nobody can read or write it.",
-        "Every row and every index is copied under ACCESS EXCLUSIVE: the time grows with the table.",
+        "Every row and index is copied under ACCESS EXCLUSIVE: the time grows with the table.",
     ),
     Code(
         "scan-under-access-exclusive",
         "availability",
         "error",
         "A table is read from end to end while nobody can read or write it.",
-        "A constraint that must hold for the rows there are is checked row by row, and queries wait.",
+        "What must hold for the rows there are is checked row by row, and queries wait.",
     ),
     Code(
         "scan-blocks-writes",
@@ -65,15 +65,15 @@ _ALL = (
         "availability",
         "error",
         "A lock of an earlier statement is still held while another one takes its time.",
-        "Locks last to the end of the transaction, and by default Alembic runs all pending revisions"
-        " in one.",
+        "Locks last to the end of the transaction, and by default Alembic runs all pending"
+        " revisions in one.",
     ),
     Code(
         "rows-locked-in-bulk",
         "availability",
         "error",
         "A large part of a table's rows is changed in one transaction.",
-        "Each changed row stays locked to the end, every version is kept, and replicas fall behind.",
+        "Changed rows stay locked to the end, old versions are kept, and replicas fall behind.",
     ),
     Code(
         "strong-lock-without-timeout",
@@ -151,8 +151,8 @@ _ALL = (
         "compatibility",
         "warning",
         "Once the new release writes, the one still running reads what it does not know.",
-        "An old SQLAlchemy raises LookupError for an unknown enum label, and old code may not expect"
-        " a NULL.",
+        "An old SQLAlchemy raises LookupError for an unknown enum label, and old code may not"
+        " expect a NULL.",
     ),
     Code(
         "prepared-statements",

@@ -106,6 +106,9 @@ def _under_old_names(before: Picture, after: Picture) -> dict[Name, Rows]:
             if old.name in new_names and old.name in after.contents:
                 found[old.name] = after.contents[old.name]  # copied and swapped
             continue
+        if new.is_partition and not old.is_partition and old.name in before.contents:
+            found[old.name] = before.contents[old.name]  # its rows are read with the others now
+            continue
         rows = after.contents.get(new.name)
         if rows is not None:
             names = {
@@ -187,9 +190,9 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         return False
     query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
         sql.Literal(other),
-        *(sql.SQL(name) for name in reversed(types)),  # type: ignore[arg-type]
+        *(sql.SQL(name) for name in reversed(types)),
         sql.Literal(one),
-        sql.SQL(types[0]),  # type: ignore[arg-type]
+        sql.SQL(types[0]),
     )
     try:
         with connection.transaction():

@@ -75,7 +75,8 @@ def _fill_first(action: Action) -> str:
     return (
         f'op.add_column("{table}", sa.Column("{column}", …, nullable=True))  # or a constant'
         " server_default\n"
-        f'op.execute("UPDATE {table} SET {column} = … WHERE {column} IS NULL AND …")  # in batches\n'
+        f'op.execute("UPDATE {table} SET {column} = … WHERE {column} IS NULL AND …")'
+        "  # in batches\n"
         f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {column}_not_null'
         f' CHECK ({column} IS NOT NULL) NOT VALID")\n'
         "# then VALIDATE CONSTRAINT in a revision of its own, and SET NOT NULL in a third"
@@ -106,34 +107,37 @@ class Conditions:
                 yield _validation(statement, self.after)
 
     def _codes(self, action: Action, statement: Statement) -> Iterator[str]:
-        if action.kind == "domain":
-            if statement.scans:
-                yield "may-fail-check"
-            return
-        if not self._has_table(action.table):
-            return
         not_valid = "NOT VALID" in action.text.upper()
-        reads = {work.kind for work in statement.work} & {"scan", "build", "rewrite"}
-        if action.kind == "set not null":
-            known = self._column(action.table, action.column)
-            held_null = (action.table, action.column) in self.nulls
-            if known is not None and known.attributes["nullable"] and reads and not held_null:
-                yield "may-fail-null"
+        if action.kind == "domain":
+            yield from ["may-fail-check"] if statement.scans else []
+        elif not self._has_table(action.table):
+            return
+        elif action.kind == "set not null":
+            yield from self._nulls(action, statement)
         elif action.kind == "check" and not not_valid:
             yield "may-fail-check"
         elif action.kind == "foreign key" and not not_valid and self._all_known(action):
             yield "may-fail-orphans"
-        elif action.kind in ("unique", "primary key") or (action.kind == "index" and action.text):
+        elif action.kind in ("unique", "primary key", "index"):
             yield from self._duplicates(action)
         elif action.kind == "exclude":
             yield "may-fail-duplicates"
         elif action.kind in ("attach", "partition") and statement.scans:
             yield "may-fail-check"
-        elif action.kind == "type" and "rewrite" in reads and self._may_not_fit(action):
+        elif action.kind == "type" and statement.rewrites and self._may_not_fit(action):
             yield "may-fail-cast"
 
+    def _nulls(self, action: Action, statement: Statement) -> Iterator[str]:
+        known = self._column(action.table, action.column)
+        if known is None or not known.attributes["nullable"]:
+            return
+        # Without a scan a valid check proves it; and where a NULL was, the migration filled it.
+        if statement.work and (action.table, action.column) not in self.nulls:
+            yield "may-fail-null"
+
     def _duplicates(self, action: Action) -> Iterator[str]:
-        if self._all_known(action) and not self._was_unique(action):
+        plain_index = action.kind == "index" and not action.text
+        if not plain_index and self._all_known(action) and not self._was_unique(action):
             yield "may-fail-duplicates"
 
     def _name(self, table: str) -> tuple[str, str]:
@@ -164,9 +168,10 @@ class Conditions:
                 ("UNIQUE", "PRIMARY KEY")
             )
             inside = re.search(r"\(([^()]*)\)", definition)
-            if (unique or constraint) and inside and " WHERE " not in definition:
-                if {part.strip() for part in inside[1].split(",")} <= columns:
-                    return True
+            whole = inside is not None and " WHERE " not in definition
+            named = {part.strip() for part in inside[1].split(",")} if inside and whole else set()
+            if (unique or constraint) and named and named <= columns:
+                return True
         return False
 
     def _may_not_fit(self, action: Action) -> bool:
@@ -181,6 +186,7 @@ class Conditions:
 
 #: Kinds of types, each of whose values the later ones hold.
 WIDER = (
+    ("boolean", "integer"),
     ("smallint", "integer", "bigint", "numeric"),
     ("real", "double precision"),
     ("date", "timestamp without time zone"),
@@ -232,7 +238,9 @@ def _conditional(
 
 def _validation(statement: Statement, after: Snapshot) -> Finding:
     found = re.search(
-        r'TABLE\s+(?:ONLY\s+)?([\w."]+)\s.*CONSTRAINT\s+([\w"]+)', statement.sql, re.IGNORECASE | re.DOTALL
+        r'TABLE\s+(?:ONLY\s+)?([\w."]+)\s.*CONSTRAINT\s+([\w"]+)',
+        statement.sql,
+        re.IGNORECASE | re.DOTALL,
     )
     action = Action(
         "validate", *(part.replace('"', "") for part in found.groups()) if found else ()
@@ -282,8 +290,12 @@ def _probe(action: Action, statement: Statement) -> str:
             f"SELECT {column}, count(*) FROM {table}{only} GROUP BY {column} HAVING count(*) > 1;"
         )
     if action.kind == "type":
-        target = re.split(r"\s+(?:USING|COLLATE)\s", action.text, maxsplit=1, flags=re.IGNORECASE)[0]
-        if size := re.fullmatch(r"(?:VARCHAR|CHARACTER VARYING|CHAR)\s*\((\d+)\)", target, re.IGNORECASE):
+        target = re.split(r"\s+(?:USING|COLLATE)\s", action.text, maxsplit=1, flags=re.IGNORECASE)[
+            0
+        ]
+        if size := re.fullmatch(
+            r"(?:VARCHAR|CHARACTER VARYING|CHAR)\s*\((\d+)\)", target, re.IGNORECASE
+        ):
             return f"SELECT count(*) FROM {table} WHERE length({column}::text) > {size[1]};"
         return (
             f"SELECT {column} FROM {table} WHERE NOT pg_input_is_valid({column}::text, '{target}')"
@@ -305,7 +317,7 @@ def invalid_indexes(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
             continue
         old = before.items.get(item.key)
         if old is None or old.attributes["valid"]:
-            *path, name = item.key.name
+            name = item.key.name[-1]
             yield Finding(
                 "invalid-index",
                 f"The index {name} is there afterwards and is not valid.",
