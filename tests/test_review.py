@@ -133,3 +133,5 @@ def test_a_migration_is_judged_by_what_it_does(cases: Cases, number: int) -> Non
     text = "\n".join(f"{f.level} {f.code} {f.message} [{f.found}]" for f in found)
     for level, expected in (("error", "sure"), ("warning", "maybe")):
         assert {f.code for f in judged if f.level == level} == set(case.get(expected, ())), text
+    assert {f.code for f in judged if f.level == "note"} >= set(case.get("notes", ())), text
+    assert {f.message for f in judged} >= set(case.get("says", ())), text

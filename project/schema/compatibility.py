@@ -70,7 +70,7 @@ def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterato
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
     kinds = list(dict.fromkeys(change.probe.kind for change in group))
     if code == "old-release-loses-rows":
-        message = f"{' and '.join(kinds)} on {table} find fewer rows than before."
+        message = f"SELECT on {table} finds fewer rows than before."
     elif code == "old-release-reads-new-values":
         message = f"SELECT on {table} gives {cause}."
     else:

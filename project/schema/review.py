@@ -153,7 +153,10 @@ def examine(bench: "Bench", sizes: Sizes, progress: Progress = _silent) -> Revie
     progress("running the revisions up, down and up again")
     trial.findings += bench.there_and_back(trial)
     judge = Judge(trial.observation.before, sizes)
-    findings = [*trial.findings, *judge.findings(trial.observation)]
+    # What fails in production locks nothing there for long.
+    failing = {f.line for f in trial.findings if f.code in ("fails", "fails-with-rows")}
+    judged = [f for f in judge.findings(trial.observation) if f.line not in failing]
+    findings = [*trial.findings, *judged]
     conditions = failure.Conditions(trial.before, trial.after, bench.nulls)
     told = {(finding.code, finding.line) for finding in findings}
     findings += [
@@ -214,7 +217,8 @@ class Bench:
                 failed = failure.failed(empty.observation, trial.before, with_rows=False)
                 return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
             partial.append(trial.observation)
-            failures.append(failed)
+            if failed.code not in {finding.code for finding in failures}:
+                failures.append(failed)
             trial = empty
             if not _thin(thinned, partial[-1]):
                 break

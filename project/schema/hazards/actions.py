@@ -45,7 +45,7 @@ _OTHERS = {
     "domain": rf"ALTER\s+DOMAIN\s+(?P<table>{_NAME})\s+(?P<text>.*)",
     "update": rf"UPDATE\s+(?:ONLY\s+)?(?P<table>{_NAME})\s+(?P<text>.*)",
     "delete": rf"DELETE\s+FROM\s+(?:ONLY\s+)?(?P<table>{_NAME})\s*(?P<text>.*)",
-    "validate": r"ALTER\s+\w+\s+(?:IF\s+EXISTS\s+)?.*\bVALIDATE\s+CONSTRAINT\b.*",
+    "validate": r"ALTER\s+TABLE\s.*\bVALIDATE\s+CONSTRAINT\b.*",
     "query": r"(?:SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|COPY|VALUES|EXPLAIN|TABLE)\b.*",
 }
 
@@ -65,9 +65,8 @@ class Action:
 def actions(statement: str) -> tuple[Action, ...]:
     """Take a statement to pieces."""
     bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", statement, flags=re.DOTALL).strip().rstrip(";")
-    for kind in ("validate", "query"):
-        if kind == "validate" and re.fullmatch(_OTHERS[kind], bare, _I):
-            return (Action(kind),)
+    if re.fullmatch(_OTHERS["validate"], bare, _I):
+        return (Action("validate"),)
     if table := _TABLE.fullmatch(bare):
         return tuple(_alteration(table[1], part) for part in _parts(table[2]))
     for kind, pattern in _OTHERS.items():

@@ -109,7 +109,9 @@ class Conditions:
     def _codes(self, action: Action, statement: Statement) -> Iterator[str]:
         not_valid = "NOT VALID" in action.text.upper()
         if action.kind == "domain":
-            yield from ["may-fail-check"] if statement.scans else []
+            required = re.fullmatch(r"SET\s+NOT\s+NULL", action.text, re.IGNORECASE)
+            code = "may-fail-null" if required else "may-fail-check"
+            yield from [code] if statement.scans else []
         elif not self._has_table(action.table):
             return
         elif action.kind == "set not null":
@@ -223,10 +225,11 @@ def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:
 def _conditional(
     code: str, action: Action, statement: Statement, level: Level | None = None
 ) -> Finding:
-    about = action.column or action.name or action.other
+    about, title = action.column or action.name or action.other, CODES[code].title
     return Finding(
         code,
-        f"{CODES[code].title} {action.table}{f' ({about})' if about else ''}: count first.",
+        f"{action.table}{f' ({about})' if about else ''}: {title[:1].lower()}{title[1:]}"
+        " Count such rows first.",
         level=level or CODES[code].level,
         object=f"table {action.table}",
         found=statement.sql[:300],
