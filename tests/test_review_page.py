@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from project.database import ROOT
 from project.schema import scratch, selection
 from project.schema.configuration import Project, UsageError
-from project.schema.facts import History
+from project.schema.facts import History, Revision
 from project.schema.finding import Finding, Report, Section
 from project.schema.observe import observe
 from project.schema.report import FORMATS, render
@@ -33,6 +33,12 @@ with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as conne
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
+"""
+
+INI = """
+[alembic]
+script_location = %(here)s
+path_separator = os
 """
 
 FIRST = """
@@ -76,9 +82,7 @@ def downgrade():
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "other"
     (made / "versions").mkdir(parents=True)
-    (made / "alembic.ini").write_text(
-        "[alembic]\nscript_location = %(here)s\npath_separator = os\n"
-    )
+    (made / "alembic.ini").write_text(INI)
     (made / "env.py").write_text(ENV)
     (made / "versions" / "first.py").write_text(FIRST)
     (made / "versions" / "second.py").write_text(SECOND)
@@ -114,9 +118,8 @@ def test_a_finding_has_the_line_the_evidence_and_the_safe_way(
 def test_the_safe_way_of_a_finding_is_found_safe(folder: Path, scratch_server: sa.URL) -> None:
     (finding,) = reviewed(folder, scratch_server).findings
     second = folder / "versions" / "second.py"
-    unsafe = '    op.create_index(\n        "note_text_idx",\n        "note",\n        ["text"],\n    )\n'
+    unsafe = SECOND[SECOND.index("    op.create_index") : SECOND.index("\ndef downgrade")]
     safe = "".join(f"    {line}\n" for line in finding.remedy.splitlines())
-    assert unsafe in SECOND
     second.write_text(SECOND.replace(unsafe, safe))
     report = reviewed(folder, scratch_server)
     assert [f.code for f in report.findings if f.level != "note"] == []
@@ -244,11 +247,19 @@ def test_the_command_asks_about_the_head_and_answers_with_its_exit_code(
 
 
 def history(*edges: tuple[str, tuple[str, ...]]) -> History:
-    from project.schema.facts import Revision
-
     below = {down for _, downs in edges for down in downs}
     revisions = tuple(
-        Revision(name, downs, (), (), Path(f"{name}.py"), "", True, False, False)
+        Revision(
+            revision=name,
+            down_revisions=downs,
+            dependencies=(),
+            branch_labels=(),
+            path=Path(f"{name}.py"),
+            doc="",
+            has_downgrade=True,
+            downgrade_raises=False,
+            empty_downgrade=False,
+        )
         for name, downs in edges
     )
     heads = tuple(name for name, _ in edges if name not in below)
@@ -320,12 +331,13 @@ def conforms(value: Any, schema: dict[str, Any], at: str = "report") -> list[str
         return [] if value in schema["enum"] else [at]
     if type(value) is not kinds[schema["type"]]:
         return [at]
-    if schema["type"] == "array":
+    if isinstance(value, list):
         return [e for n, v in enumerate(value) for e in conforms(v, schema["items"], f"{at}[{n}]")]
-    if schema["type"] == "object":
-        wrong = set(schema["required"]) ^ set(value)
-        parts = (conforms(v, schema["properties"][k], f"{at}.{k}") for k, v in value.items())
-        return [*wrong, *(error for part in parts for error in part)] if not wrong else list(wrong)
+    if isinstance(value, dict):
+        wrong = sorted({*schema["required"]} ^ {*value})
+        known = {k: v for k, v in value.items() if k in schema["properties"]}
+        parts = (conforms(v, schema["properties"][k], f"{at}.{k}") for k, v in known.items())
+        return [*wrong, *(error for part in parts for error in part)]
     return []
 
 
@@ -432,7 +444,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_can_be_read_on_a_phone_and_a_desk_by_day_and_night(
-    browser: str, tmp_path: Path, width: int, dark: bool
+    browser: str, tmp_path: Path, width: int, *, dark: bool
 ) -> None:
     seen = look(browser, tmp_path, render(SHOWN, "html"), width, dark=dark)
     assert seen["overflow"] <= 0
