@@ -221,6 +221,50 @@ def test_what_a_statement_does_can_be_observed_alone(folder: Path, scratch_serve
     ]
 
 
+ASYNCHRONOUS = """
+import asyncio
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+
+engine = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/nowhere")
+
+def migrate(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+async def main():
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+
+asyncio.run(main())
+"""
+
+
+def test_an_asynchronous_env_is_observed_too(folder: Path, scratch_server: sa.URL) -> None:
+    (folder / "env.py").write_text(ASYNCHRONOUS)
+    concurrently = """
+    with op.get_context().autocommit_block():
+        op.create_index("note_text_idx", "note", ["text"], postgresql_concurrently=True)
+        op.add_column("note", sa.Column("extra", sa.Text()))
+"""
+    begin, end = SECOND.index("    op.create_index"), SECOND.index("\ndef downgrade")
+    text = SECOND[:begin] + concurrently.lstrip("\n") + SECOND[end:]
+    (folder / "versions" / "second.py").write_text(text)
+    project = Project.load(folder / "alembic.ini")
+    with scratch.database(scratch_server) as database, project.open(database) as source:
+        source.upgrade(database, "first")
+        built, added = observe(source, database, "second").own
+    assert not built.can_share
+    assert [(str(lock.relation), lock.name) for lock in built.locks] == [
+        ("note", "SHARE UPDATE EXCLUSIVE")
+    ]
+    assert not added.in_transaction
+    assert [(str(lock.relation), lock.name) for lock in added.locks] == [
+        ("note", "ACCESS EXCLUSIVE")
+    ]
+
+
 def test_the_command_asks_about_the_head_and_answers_with_its_exit_code(
     folder: Path, scratch_server: sa.URL
 ) -> None:

@@ -199,11 +199,11 @@ def of_catalog(differing: Sequence[Difference], after: Snapshot) -> Iterator[Fin
                 f"enum {name}",
                 "",
             )
-        elif kind == "function" and difference.found is MISSING and difference.attribute is None:
+        elif kind in ("function", "sequence") and difference.found is MISSING:
             yield _noted(
                 "old-release-may-break",
-                f"The function {name} is gone; whoever calls it fails.",
-                f"function {name}",
+                f"The {kind} {name} is gone; whoever calls it fails.",
+                f"{kind} {name}",
                 "# drop it a release after the last caller",
             )
 

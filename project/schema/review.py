@@ -442,6 +442,6 @@ def _whole(partial: Sequence[Observation], last: Observation) -> Observation:
         for place, statement in enumerate(attempt.statements[: len(statements)]):
             if statement.error or statement.sql != statements[place].sql:
                 break
-            statements[place] = statement
+            statements[place] = replace(statement, transaction=statements[place].transaction)
     before = partial[0].before if partial else last.before
     return replace(last, statements=tuple(statements), before=before)
