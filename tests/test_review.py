@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from project.schema import scratch
+from project.schema.bench import Bench, Plan
 from project.schema.hazards import CODES
-from project.schema.review import Bench, Plan, Review, examine
+from project.schema.review import Review, examine
 from project.schema.sizes import Sizes
 from project.schema.source import Source
 

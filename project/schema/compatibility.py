@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.probes import Outcome, Probe
+from project.schema.probes import Probe
+from project.schema.probing import Outcome
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot
 
 #: Classes of errors that speak of the value: another one would have passed.

@@ -159,7 +159,8 @@ def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) ->
 
     Args:
         source: The project.
-        database: A scratch database, which stands where the migration begins; best with rows.
+        database: A scratch database, which stands where the migration begins; best with rows, and
+            analyzed, so that their number is known.
         to: A revision, ``heads``, ``+1``.
         down: Whether to downgrade instead.
 
@@ -184,7 +185,6 @@ def prepare(connection: "psycopg.Connection[Any]") -> None:
     for setting, value in SETTINGS.items():
         command = sql.SQL("ALTER DATABASE {} SET {} = {}")
         connection.execute(command.format(name, sql.Identifier(setting), sql.Literal(value)))
-    connection.execute("ANALYZE")
     connection.execute("SELECT pg_stat_force_next_flush()")
 
 

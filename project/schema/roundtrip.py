@@ -107,13 +107,13 @@ def roundtrip(  # noqa: PLR0913
             progress(number, len(source.revisions), revision.revision)
             try:
                 if only is None or revision.revision in only:
-                    findings += prove(walk, revision)
+                    findings += _prove(walk, revision)
                     proved += 1
                 else:
                     walk.upgrade(revision)
             except SourceError as error:
                 _still_there(connection)
-                findings.append(_failed(revision, "upgrade", error))
+                findings.append(failed(revision, "upgrade", error))
                 complete = False
                 break
         if complete and not any(revision.downgrade_raises for revision in source.revisions):
@@ -122,13 +122,7 @@ def roundtrip(  # noqa: PLR0913
     return project.relative(Report("every revision up, down and up again", tuple(findings), facts))
 
 
-def prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
-    """Go up by a revision, down and up again, and tell what is not as it was.
-
-    Raises:
-        SourceError: the upgrade fails.
-
-    """
+def _prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
     for table, reason in _filled(walk).items():
         yield Finding(
             "table-not-filled",
@@ -147,14 +141,14 @@ def prove(walk: Walk, revision: Revision) -> Iterator[Finding]:
         walk.downgrade(_before(revision))
     except SourceError as error:
         _still_there(walk.connection)
-        yield _failed(revision, "downgrade", error)
+        yield failed(revision, "downgrade", error)
         return
     restored = walk.catalog()
-    yield from _not_the_same(revision, "downgrade", differences(before, restored))
+    yield from not_the_same(revision, "downgrade", differences(before, restored))
     if before.items.keys() <= restored.items.keys():
-        yield from _lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
+        yield from lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
     walk.upgrade(revision)
-    yield from _not_the_same(revision, "second upgrade", differences(after, walk.catalog()))
+    yield from not_the_same(revision, "second upgrade", differences(after, walk.catalog()))
 
 
 def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
@@ -182,9 +176,10 @@ def _before(revision: Revision) -> str:
     return f"{revision.revision}@{(*revision.down_revisions, 'base')[0]}"
 
 
-def _not_the_same(
+def not_the_same(
     revision: Revision, step: str, differing: Collection[Difference]
 ) -> Iterator[Finding]:
+    """Tell what a step should have left as it was."""
     for difference in differing:
         what = f"the {difference.attribute} of " if difference.attribute else ""
         yield _about(
@@ -199,7 +194,8 @@ def _not_the_same(
         )
 
 
-def _lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
+def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
+    """Tell what rows a way up and down loses."""
     declared = LOSES.search(Path(revision.path).read_text())
     for loss in rows.losses(before, after):
         name = ".".join(filter(None, (loss.schema, loss.table, loss.column)))
@@ -235,7 +231,8 @@ def _down_to_base(walk: Walk, empty: Snapshot) -> Iterator[Finding]:
         )
 
 
-def _failed(revision: Revision, step: str, error: SourceError) -> Finding:
+def failed(revision: Revision, step: str, error: SourceError) -> Finding:
+    """Say that a step fails."""
     return _about(
         revision,
         f"{step}-failed",
