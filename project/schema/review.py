@@ -94,8 +94,9 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     trial = bench.with_rows(empty)
     judge = Judge(trial.observation.before, sizes)
     # What fails in production locks nothing there for long.
-    failing = {f.line for f in trial.findings if f.code in ("fails", "fails-with-rows")}
-    judged = [f for f in judge.findings(trial.observation) if f.line not in failing]
+    sure = [f for f in trial.findings if f.code in ("fails", "fails-with-rows")]
+    failing = {(f.path, f.line) for f in sure}
+    judged = [f for f in judge.findings(trial.observation) if (f.path, f.line) not in failing]
     findings = [*trial.findings, *judged]
     conditions = failure.Conditions(trial.before, trial.after, bench.nulls)
     told = {(finding.code, finding.line) for finding in findings}
