@@ -115,5 +115,6 @@ def keep(connection: Connection, table: str, count: int) -> None:
                         "DELETE FROM {0} WHERE ctid NOT IN (SELECT ctid FROM {0} LIMIT {1})"
                     ).format(name, count)
                 )
+                connection.execute(sql.SQL("ANALYZE {}").format(name))
         except psycopg.Error:
             return  # it is no table, and the next attempt fails as this one did
