@@ -172,7 +172,7 @@ def test_text_shows_control_characters_instead_of_sending_them_to_the_terminal()
 
 def test_json_has_all_members_in_a_stable_order() -> None:
     read = json.loads(render(REPORT, "json"))
-    assert list(read) == ["title", "agrees", "findings", "facts"]
+    assert list(read) == ["title", "agrees", "findings", "facts", "verdict", "sections"]
     assert read["title"] == "models against migrations"
     assert read["agrees"] is False
     assert read["facts"] == ["4 revisions, head 174a4b09932c"]

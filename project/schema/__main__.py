@@ -12,9 +12,10 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from project.schema import integrity, scratch
+from project.schema import integrity, scratch, sizes
 from project.schema.configuration import Project, UsageError
 from project.schema.drift import (
+    connected,
     database_against_migrations,
     metadata_against_database,
     models_against_migrations,
@@ -22,8 +23,10 @@ from project.schema.drift import (
 from project.schema.finding import Report
 from project.schema.progress import shown
 from project.schema.report import FORMATS, render
+from project.schema.review import review
 from project.schema.roundtrip import SEED, roundtrip
 from project.schema.selection import Selection
+from project.schema.sizes import Sizes
 from project.schema.source import SourceError
 
 
@@ -134,6 +137,25 @@ def parser() -> argparse.ArgumentParser:
         help="only revisions whose files are new since this commit (origin/main)",
     )
     walk.add_argument("--seed", type=int, default=SEED, help="of the generated rows")
+    page = verbs.add_parser(
+        "review", parents=[common], help="what new revisions do to a database in use"
+    )
+    page.add_argument(
+        "revisions",
+        nargs="?",
+        metavar="REV|BASE..HEAD",
+        help="only these; default: those that are new since origin/main, or else the head",
+    )
+    page.add_argument(
+        "--since", metavar="BASE", help="revisions whose files are new since this commit"
+    )
+    large = page.add_mutually_exclusive_group()
+    large.add_argument(
+        "--sizes", type=Path, metavar="FILE", help="production's rows, as scripts/sizes prints them"
+    )
+    large.add_argument(
+        "--database", metavar="URL", help="a database whose catalog tells them; read-only"
+    )
     return result
 
 
@@ -144,6 +166,8 @@ def ask(options: argparse.Namespace) -> Report:
     with scratch.server(scratch.from_environment()) as server:
         if options.verb == "roundtrip":
             return ask_roundtrip(options, server)
+        if options.verb == "review":
+            return ask_review(options, server)
         return ask_check(options, server)
 
 
@@ -190,6 +214,28 @@ def asked(options: argparse.Namespace) -> Project:
         prepare=options.prepare,
         before=options.before,
     )
+
+
+def ask_review(options: argparse.Namespace, server: sa.URL) -> Report:
+    """Answer ``review``."""
+    project = asked(options)
+    known = Sizes()
+    if options.sizes:
+        known = sizes.load(options.sizes)
+    elif options.database:
+        with connected(database(options.database), read_only=True) as live:
+            known = sizes.ask(live)
+    with scratch.database(server) as empty, project.open(empty) as source:
+        named = [options.revisions] if options.revisions else []
+        new = Selection(named, options.since).or_new_work(source)
+    return review(project, server, new, sizes=known, progress=say)
+
+
+def say(what: str) -> None:
+    """Say on a terminal what takes the time."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{what} …\033[K" if what else "\r\033[K")
+        sys.stderr.flush()
 
 
 def database(text: str) -> sa.URL:

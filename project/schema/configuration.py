@@ -57,6 +57,7 @@ class Project:
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns hold
     safe: bool = True  # whether autogenerate writes what requests in flight do not notice
     undeclared: bool = True  # whether to speak of what models cannot say
+    levels: Mapping[str, str] = field(default_factory=dict)  # of a review's codes: "off", "error"
 
     @classmethod
     def load(  # noqa: PLR0913
@@ -110,6 +111,7 @@ class Project:
             table.get("values", {}),
             safe=_switch(table, "safe"),
             undeclared=_switch(table, "undeclared"),
+            levels=table.get("review", {}).get("levels", {}),
         )
 
     def open(self, database: sa.URL) -> Source:

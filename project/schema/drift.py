@@ -58,7 +58,7 @@ def models_against_migrations(
     ):
         # The models are imported while the history is: that takes longer than to make tables.
         importing = aside.submit(declared.metadata)
-        graph = migrations.history
+        told = migrations.history
         project.begin(history)
         with extensions.explained():
             migrations.upgrade(history, "heads", progress)
@@ -80,8 +80,8 @@ def models_against_migrations(
         differing, hidden = without_hidden(differing, declared, facts, history)
         declared.end()
     findings = [
-        *_graph(graph),
-        *integrity.edited(graph),
+        *graph(told),
+        *integrity.edited(told),
         *_unimported(facts),
         *_refused(refused, facts),
         *wording.said(differing, here, "the models", "the migrations", facts),
@@ -93,7 +93,7 @@ def models_against_migrations(
         "models against migrations",
         (*kept, *unused),
         (
-            _length(graph),
+            _length(told),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
             *hidden,
             *undeclared,
@@ -239,7 +239,8 @@ def _length(history: History) -> str:
     return f"{len(history.revisions)} revisions, head {', '.join(history.heads) or 'none'}"
 
 
-def _graph(history: History) -> Iterator[Finding]:
+def graph(history: History) -> Iterator[Finding]:
+    """Find what is wrong with a history itself: several heads, downgrades that do nothing."""
     heads = history.heads
     if len(heads) > 1:
         yield Finding(

@@ -8,8 +8,9 @@ from typing import Literal
 #: words for it ("undeclared"). Empty where models have no part in it.
 Origin = Literal["models", "declared", "undeclared", ""]
 
-#: An error makes the exit code 1; a note does not.
-Level = Literal["error", "note"]
+#: An error makes the exit code 1. A warning depends on what cannot be seen from here; it does not,
+#: and neither does a note.
+Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a report beside its findings; programs get the rows or the text as they are."""
+
+    title: str
+    kind: Literal["table", "code", "list", "diagram"]
+    columns: tuple[str, ...] = ()  # of a table; a diagram's are table, column, before, after
+    rows: tuple[tuple[str, ...], ...] = ()  # of a table, a list (one cell each) or a diagram
+    text: str = ""  # of code
+    language: str = ""  # likewise: "sql"
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one run: what was asked, what was found, and what was looked at."""
 
     title: str  # "models against migrations"
     findings: tuple[Finding, ...]
     facts: tuple[str, ...] = ()  # lines of information: "4 revisions, head 174a4b09932c"
+    verdict: str = ""  # one sentence, where the findings do not say it all
+    sections: tuple[Section, ...] = ()
 
     @property
     def agrees(self) -> bool:

@@ -170,7 +170,7 @@ def roundtrip(  # noqa: PLR0913
                     walk.upgrade(revision)
             except SourceError as error:
                 _blame_no_revision(walk, error)
-                findings.append(_failed(revision, "upgrade", error))
+                findings.append(failed(revision, "upgrade", error))
                 break
         else:
             if all(revision.has_downgrade and not revision.downgrade_raises for revision in way):
@@ -226,24 +226,19 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         )
         return
     if revision.downgrade_raises:
-        yield _about(
-            revision,
-            "irreversible",
-            f"Revision {revision.revision} cannot be undone, and says so.",
-            level="note",
-        )
+        yield irreversible(revision)
         return
     try:
         walk.downgrade(revision)
     except SourceError as error:
         _blame_no_revision(walk, error)
-        yield _failed(revision, "downgrade", error, " with rows in the tables")
+        yield failed(revision, "downgrade", error, " with rows in the tables")
         walk.begin_after(done + 1)
         return
     restored = walk.catalog()
-    yield from _not_the_same(revision, "downgrade", differences(before, restored))
+    yield from not_the_same(revision, "downgrade", differences(before, restored))
     if before.items.keys() <= restored.items.keys():
-        yield from _lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
+        yield from lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
     yield from _again(walk, revision, after, done)
 
 
@@ -253,11 +248,11 @@ def _again(walk: Walk, revision: Revision, after: Snapshot, done: int) -> Iterat
         walk.upgrade(revision)
     except SourceError as error:
         _blame_no_revision(walk, error)
-        yield _failed(revision, "second upgrade", error)
+        yield failed(revision, "second upgrade", error)
         walk.begin_after(done + 1)
         return
     if differing := differences(after, walk.catalog()):
-        yield from _not_the_same(revision, "second upgrade", differing)
+        yield from not_the_same(revision, "second upgrade", differing)
         walk.begin_after(done + 1)
 
 
@@ -271,7 +266,7 @@ def _not_upgraded(walk: Walk, revision: Revision, error: SourceError, done: int)
     when = " with rows in the tables"
     if not walk.begin_after(done + 1):
         when = " in a run of its own, though not in one together with those before it"
-    return _failed(revision, "upgrade", error, when)
+    return failed(revision, "upgrade", error, when)
 
 
 def _refuses_declared_rows(revision: Revision, error: SourceError) -> bool:
@@ -321,9 +316,20 @@ def _heads(revisions: Collection[Revision]) -> list[str]:
     return [r.revision for r in revisions if r.revision not in beneath]
 
 
-def _not_the_same(
+def irreversible(revision: Revision) -> Finding:
+    """Note that a revision cannot be undone, on purpose."""
+    return _about(
+        revision,
+        "irreversible",
+        f"Revision {revision.revision} cannot be undone, and says so.",
+        level="note",
+    )
+
+
+def not_the_same(
     revision: Revision, step: str, differing: Collection[Difference]
 ) -> Iterator[Finding]:
+    """Tell what a step should have left as it was."""
     for difference in without_parts(differing):
         what = f"the {difference.attribute} of " if difference.attribute else ""
         yield _about(
@@ -338,7 +344,8 @@ def _not_the_same(
         )
 
 
-def _lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
+def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
+    """Tell what rows a way up and down loses."""
     declared = LOSES.search(Path(revision.path).read_text())
     for loss in rows.losses(before, after):
         if loss.of_nulls:
@@ -392,7 +399,8 @@ def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Ite
         )
 
 
-def _failed(revision: Revision, step: str, error: SourceError, when: str = "") -> Finding:
+def failed(revision: Revision, step: str, error: SourceError, when: str = "") -> Finding:
+    """Say that a step fails."""
     return _about(
         revision,
         f"{step.replace(' ', '-')}-failed",

@@ -8,6 +8,9 @@ from pathlib import Path
 from project.schema.configuration import UsageError
 from project.schema.source import Source
 
+#: What new work is compared with, where nothing else is said.
+TRUNK = "origin/main"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -33,6 +36,22 @@ class Selection:
             new = added_since(self.since, source.ini.parent)
             chosen &= {r.revision for r in source.revisions if r.path.resolve() in new}
         return chosen
+
+    def or_new_work(self, source: Source) -> set[str]:
+        """Return the revisions that are meant; if nothing is said, what is new in git, or the head.
+
+        Raises:
+            SourceError: there is no such revision.
+            UsageError: git does not know the commit, or nothing is meant.
+
+        """
+        if self.names or self.since is not None:
+            return self.of(source)
+        try:
+            new = Selection(since=TRUNK).of(source)
+        except UsageError:  # no git, or no such branch
+            new = set()
+        return new or set(source.heads)
 
 
 def added_since(base: str, folder: Path) -> set[Path]:

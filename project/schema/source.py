@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -58,6 +59,8 @@ WANTS = {
     "downgrade": "downgrade to {to}",
     "step up": "upgrade to {to}",
     "step down": "downgrade {to}",
+    "observe_upgrade": "upgrade to {to}",
+    "observe_downgrade": "downgrade to {to}",
     "stamp": "stamp as {to}",
     "create_all": "create the models' tables",
     "candidate upgrade": "run the upgrade",
@@ -89,6 +92,14 @@ class SourceError(Exception):
         self.kind = kind
         self.details = details
         self.sqlstate = sqlstate
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An upgrade or downgrade under observation, as the worker tells it."""
+
+    statements: tuple[Mapping[str, Any], ...]
+    failure: SourceError | None
 
 
 class Source:
@@ -266,6 +277,21 @@ class Source:
 
         """
         self._ask("step down", url, revision)
+
+    def watch(self, url: sa.URL, to: str, *, down: bool = False) -> Watched:
+        """Upgrade or downgrade a database, and tell what was seen after each statement.
+
+        A migration that fails is no error here: its statements up to then are the answer.
+
+        Raises:
+            SourceError: the process ended.
+
+        """
+        wish = "observe_downgrade" if down else "observe_upgrade"
+        told = self._ask(wish, url, to)
+        failure = told["failure"]
+        error = self._failed(WANTS[wish].format(to=to), failure) if failure else None
+        return Watched(tuple(told["statements"]), error)
 
     def stamp(self, url: sa.URL, to: str) -> None:
         """Note that a database stands at a revision.

@@ -33,6 +33,7 @@ from project.schema.filters import Filters
 from project.schema.given import Given, in_a_worker_thread, possibilities
 from project.schema.steering import STEERED, RefusedError, Steering
 from project.schema.stepping import Steps
+from project.schema.watching import Watch
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +51,7 @@ class Worker:
     definitions: Definitions
     conversation: Conversation
     steps: Steps
+    watch: Watch
     given: "Given | None" = None  # what was needed before; None where it is not known yet
     adapt: Callable[[Config], object] | None = None  # a function of whoever prepares the project
 
@@ -182,6 +184,24 @@ class Worker:
     def step(self, to: str, command: str) -> None:
         """Take the scratch database one revision up or down, and on as the requests say."""
         self.run([command, to], self.steps.run)
+
+    def observe(self, to: str, move: Callable[[str], None]) -> dict[str, Any]:
+        """Tell every statement of an upgrade or a downgrade, also if it fails in the end."""
+        failure = None
+        with self.watch.watching() as statements:
+            try:
+                move(to)
+            except (Exception, SystemExit) as error:  # noqa: BLE001
+                failure = _failure(error)
+        return {"statements": statements, "failure": failure}
+
+    def observe_upgrade(self, to: str) -> dict[str, Any]:
+        """Upgrade the scratch database under observation."""
+        return self.observe(to, self.upgrade)
+
+    def observe_downgrade(self, to: str) -> dict[str, Any]:
+        """Downgrade the scratch database under observation."""
+        return self.observe(to, self.downgrade)
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -331,7 +351,9 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             return graph.history(worker.script())
         case "select":
             return graph.select(worker.script(), request["to"])
-        case "upgrade" | "downgrade" | "stamp" | "hidden" as verb:
+        case (
+            "upgrade" | "downgrade" | "stamp" | "hidden" | "observe_upgrade" | "observe_downgrade"
+        ) as verb:
             return getattr(worker, verb)(request["to"])
         case "metadata" | "create_all" as verb:
             return getattr(worker, verb)()
@@ -367,6 +389,7 @@ def main() -> None:
         definitions=Definitions(),
         conversation=conversation,
         steps=Steps(conversation),
+        watch=Watch(),
     )
     worker.steering.install()
     worker.definitions.install()

@@ -7,7 +7,7 @@ others: in each format it stays a value, whatever it contains.
 from collections.abc import Callable, Mapping
 
 from project.schema.finding import Report
-from project.schema.report import as_json, github, junit, markdown, sarif, text
+from project.schema.report import as_json, github, html, junit, markdown, sarif, text
 
 #: Name → what writes a report in that format.
 FORMATS: Mapping[str, Callable[[Report], str]] = {
@@ -17,6 +17,7 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
     "github": github.render,
     "junit": junit.render,
     "sarif": sarif.render,
+    "html": html.render,
 }
 
 

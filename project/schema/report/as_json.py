@@ -9,11 +9,15 @@ from project.schema.finding import Report
 def render(report: Report) -> str:
     """Write a report as one JSON object, in ASCII, with every value exactly as it is.
 
+    ``report.schema.json``, beside this file, says the same to programs.
+
     ============  =================================================================
     ``title``     what was asked: a string
     ``agrees``    whether nothing was found that must be mended: a boolean
     ``findings``  objects, in the order in which they were found
     ``facts``     what was looked at: strings
+    ``verdict``   one sentence; empty where the findings say it all
+    ``sections``  objects: ``title``, ``kind``, ``columns``, ``rows``, ``text``, ``language``
     ============  =================================================================
 
     A finding has all of its members, always and in this order; a string that says nothing is empty:
@@ -21,7 +25,7 @@ def render(report: Report) -> str:
     ============  =================================================================
     ``code``      stable, for machines: ``column-differs``
     ``message``   one sentence
-    ``level``     ``error`` or ``note``
+    ``level``     ``error``, ``warning`` or ``note``
     ``object``    ``column public.account.email``
     ``attribute`` ``type``
     ``expected``  what the models, or the state before, say
@@ -38,5 +42,7 @@ def render(report: Report) -> str:
         "agrees": report.agrees,
         "findings": [asdict(finding) for finding in report.findings],
         "facts": report.facts,
+        "verdict": report.verdict,
+        "sections": [asdict(section) for section in report.sections],
     }
     return json.dumps(content, indent=2) + "\n"

@@ -30,7 +30,7 @@ def _command(finding: Finding) -> str:
     given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     lines = [finding.message, *(f"{label}: {value}" for label, value in details(finding))]
     message = visible("\n".join(lines))
-    command = "error" if finding.level == "error" else "notice"
+    command = "notice" if finding.level == "note" else finding.level
     return f"::{command} {given}::{_data(message)}"
 
 

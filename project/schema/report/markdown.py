@@ -1,8 +1,10 @@
 """Markdown for a comment on a pull request (GitHub's flavour, which GitLab reads, too)."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 from project.schema.finding import Finding, Report
+from project.schema.report import sections
 from project.schema.report.characters import on_one_line, visible
 from project.schema.report.parts import conclusion, details, in_order, place
 
@@ -11,17 +13,42 @@ from project.schema.report.parts import conclusion, details, in_order, place
 _MARKUP = re.compile(r"[\\`*_\[\]<>&|~$#!]")
 
 
+#: Hidden, and the first line: whoever updates the comment finds it by this.
+MARK = "<!-- project.schema review -->"
+
+#: A comment on GitHub has at most so many characters, with some to spare.
+LONGEST = 65_000
+
+
 def render(report: Report) -> str:
     """Write a report: a heading, the conclusion, an item for each finding, the facts.
 
     Values are code: neither markup nor HTML means anything in them, and nobody is mentioned.
     """
-    blocks = [f"## Schema: {_plain(report.title)}", f"**{conclusion(report)}**"]
+    blocks = [f"## Schema: {_plain(report.title)}"]
+    if report.sections:
+        blocks.insert(0, MARK)
+    said = f"**{_plain(report.verdict)}** " if report.verdict else ""
+    blocks.append(f"{said}{conclusion(report)}" if said else f"**{conclusion(report)}**")
     if report.findings:
-        blocks.append("\n".join(_item(finding) for finding in in_order(report)))
+        blocks.append("\n".join(_items(in_order(report))))
+    room = LONGEST - len("\n\n".join([*blocks, *report.facts])) - 200
+    blocks += sections.render(report.sections, room, _plain, _code)
     if report.facts:
         blocks.append("Looked at: " + "; ".join(map(_plain, report.facts)))
     return "\n\n".join(blocks) + "\n"
+
+
+def _items(findings: Sequence[Finding]) -> Iterator[str]:
+    """Write findings for as long as there is room."""
+    room = LONGEST - 10_000
+    for number, finding in enumerate(findings):
+        text = _item(finding)
+        room -= len(text) + 1
+        if room < 0:
+            yield f"- **{len(findings) - number} more** have no room here."
+            return
+        yield text
 
 
 def _item(finding: Finding) -> str:

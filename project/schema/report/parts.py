@@ -2,10 +2,12 @@
 
 from project.schema.finding import Finding, Report
 
+_LEVELS = ("error", "warning", "note")
+
 
 def in_order(report: Report) -> list[Finding]:
-    """Return the findings, errors first; among themselves they keep their order."""
-    return sorted(report.findings, key=lambda finding: finding.level != "error")
+    """Return the findings, errors first, notes last; among themselves they keep their order."""
+    return sorted(report.findings, key=lambda finding: _LEVELS.index(finding.level))
 
 
 def subject(finding: Finding) -> str:
@@ -29,12 +31,15 @@ def place(finding: Finding) -> str:
 
 
 def conclusion(report: Report) -> str:
-    """Sum up: ``agree``, ``agree, 1 note`` or ``2 findings, 0 notes``."""
-    errors = sum(finding.level == "error" for finding in report.findings)
-    notes = len(report.findings) - errors
+    """Sum up: ``agree``, ``agree, 1 note`` or ``2 findings, 1 warning, 0 notes``."""
+    errors, warnings, notes = (
+        sum(finding.level == level for finding in report.findings) for level in _LEVELS
+    )
+    parts = [_count(warnings, "warning")] if warnings else []
     if errors:
-        return f"{_count(errors, 'finding')}, {_count(notes, 'note')}"
-    return f"agree, {_count(notes, 'note')}" if notes else "agree"
+        return ", ".join([_count(errors, "finding"), *parts, _count(notes, "note")])
+    parts += [_count(notes, "note")] if notes else []
+    return ", ".join(["agree" if not report.verdict else "0 findings", *parts])
 
 
 def _count(number: int, what: str) -> str:

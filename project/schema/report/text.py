@@ -1,10 +1,11 @@
 """Text for a terminal or a log."""
 
-from project.schema.finding import Finding, Report
+from project.schema.finding import Finding, Report, Section
 from project.schema.report.characters import on_one_line, visible
 from project.schema.report.parts import conclusion, details, in_order, place
 
-_RED, _YELLOW, _DIM = 31, 33, 2
+_YELLOW, _DIM = 33, 2
+_LEVELS = {"error": 31, "warning": 35, "note": _YELLOW}
 
 #: What stands beside a finding, below its level; wide enough for "error".
 _MARGIN = " " * len("error  ")
@@ -34,7 +35,10 @@ def render(report: Report, *, colour: bool = False) -> str:
 
     """
     blocks = [on_one_line(report.title)]
+    if report.verdict:
+        blocks.append(on_one_line(report.verdict))
     blocks += [_block(finding, colour=colour) for finding in in_order(report)]
+    blocks += [_section(section) for section in report.sections]
     if report.facts:
         blocks.append("\n".join(map(on_one_line, report.facts)))
     blocks.append(conclusion(report))
@@ -42,11 +46,11 @@ def render(report: Report, *, colour: bool = False) -> str:
 
 
 def _block(finding: Finding, *, colour: bool) -> str:
-    level = _painted(finding.level, _RED if finding.level == "error" else _YELLOW, colour=colour)
+    level = _painted(finding.level, _LEVELS[finding.level], colour=colour)
     # The code comes last: it is the one part that is never missing and that people read past.
     about = [on_one_line(part) for part in (finding.object, finding.attribute) if part]
     about.append(_painted(on_one_line(finding.code), _DIM, colour=colour))
-    first = level + " " * (len(_MARGIN) - len(finding.level)) + "  ".join(about)
+    first = level + " " * max(2, len(_MARGIN) - len(finding.level)) + "  ".join(about)
 
     labelled = details(finding)
     if where := place(finding):
@@ -58,6 +62,25 @@ def _block(finding: Finding, *, colour: bool) -> str:
         value_there = _hanging(value, len(_MARGIN) + width)
         lines.append(_MARGIN + _painted(label, _DIM, colour=colour) + gap + value_there)
     return "\n".join([first, *lines])
+
+
+def _section(section: Section) -> str:
+    """Write a section; each cell of a row stands on a line of its own, under its column's name."""
+    lines = [on_one_line(section.title)]
+    if section.kind == "code":
+        lines += visible(section.text).split("\n")
+    for row in section.rows:
+        cells = [on_one_line(cell) for cell in row]
+        if section.kind == "list":
+            lines.append(f"- {cells[0]}")
+        elif section.kind == "diagram":
+            if cells[2] != cells[3]:
+                lines.append(f"{cells[0]}.{cells[1]}: {cells[2] or 'none'} -> {cells[3] or 'none'}")
+        else:
+            lines.append(f"{cells[0]}  {cells[1]}")
+            named = zip(section.columns[2:], cells[2:], strict=True)
+            lines += [f"  {column}: {cell}" for column, cell in named if cell != "-"]
+    return "\n  ".join(lines)
 
 
 def _hanging(value: str, width: int) -> str:

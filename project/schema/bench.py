@@ -1,0 +1,241 @@
+"""New revisions, run on copies of one scratch database: on empty tables, then with rows in them."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+
+from project.schema import compatibility, probes, probing, roundtrip, scratch, touched
+from project.schema.catalog import read
+from project.schema.configuration import UsageError
+from project.schema.drift import Connection, connected
+from project.schema.finding import Finding
+from project.schema.hazards import data, failure
+from project.schema.hazards.actions import actions
+from project.schema.observe import Observation, observe
+from project.schema.snapshot import Snapshot, differences
+from project.schema.source import Revision, Source, SourceError
+
+Name = tuple[str, str]
+
+#: Up to so many tables all are filled and asked about, touched or not.
+ALL_OF_THEM = 20
+
+#: How often a table is made smaller because the migration fails on its rows.
+ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which revisions are reviewed, from where, and to where."""
+
+    revisions: tuple[Revision, ...]  # each after those that it builds on
+    base: tuple[str, ...]  # where production stands; empty for a new database
+    target: str
+
+    @classmethod
+    def of(cls, source: Source, chosen: Collection[str]) -> "Plan":
+        """Plan the review of revisions.
+
+        Raises:
+            UsageError: there is nothing to review.
+
+        """
+        revisions = tuple(r for r in source.revisions if r.revision in chosen)
+        if not revisions:
+            raise UsageError("There is no revision to review.")
+        names = {revision.revision for revision in revisions}
+        below = [d for r in revisions for d in (*r.down_revisions, *r.dependencies)]
+        heads = names - set(below)
+        target = next(iter(heads)) if len(heads) == 1 else "heads"
+        base = tuple(dict.fromkeys(name for name in below if name not in names))
+        return cls(revisions, base, target)
+
+
+@dataclass
+class Trial:
+    """The revisions, run on rows."""
+
+    observation: Observation
+    before: Snapshot
+    after: Snapshot
+    findings: list[Finding] = field(default_factory=list)
+    down: Observation | None = None
+
+
+@dataclass
+class Bench:
+    """Where the revisions are run: databases that are all copies of one at the base."""
+
+    server: sa.URL
+    base: sa.URL
+    source: Source
+    plan: Plan
+    leave_out: list[Name]
+    nulls: frozenset[Name] = frozenset()
+    wanted: set[Name] | None = None
+
+    def on_empty_tables(self) -> Trial:
+        """Run the revisions as they are, to see what they touch."""
+        with self._copy() as database, connected(database) as connection:
+            before = read(connection, self.leave_out)
+            observation = observe(self.source, database, self.plan.target)
+            after = read(connection, self.leave_out)
+        return Trial(observation, before, after)
+
+    def with_rows(self, empty: Trial) -> Trial:
+        """Run the revisions on rows; on fewer of a table where they fail on it."""
+        self._fill(touched.touched(empty.observation, empty.before, empty.after))
+        failures: list[Finding] = []
+        partial: list[Observation] = []
+        thinned: dict[str, int] = {}
+        trial = empty
+        for _ in range(ATTEMPTS):
+            trial = self._attempt(thinned)
+            failed = failure.failed(trial.observation, trial.before, with_rows=True)
+            if failed is None:
+                break
+            if empty.observation.failure and _same_failure(empty, trial):
+                failed = failure.failed(empty.observation, trial.before, with_rows=False)
+                return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
+            partial.append(trial.observation)
+            if failed.code not in {finding.code for finding in failures}:
+                failures.append(failed)
+            trial = empty
+            if not _thin(thinned, partial[-1]):
+                break
+        return replace(
+            trial,
+            observation=_whole(partial, trial.observation),
+            findings=[*failures, *trial.findings],
+        )
+
+    def _fill(self, most: set[Name]) -> None:
+        with connected(self.base) as connection:
+            everything = touched.names(connection) - set(self.leave_out)
+            small = len(everything) <= ALL_OF_THEM
+            self.wanted = None if small else most
+            touched.fill(connection, everything if small else most, most, self.leave_out)
+
+    def _attempt(self, thinned: dict[str, int]) -> Trial:
+        with (
+            self._copy() as database,
+            connected(database) as connection,
+            probing.application_role(connection) as role,
+        ):
+            before = read(connection, self.leave_out)
+            asked = [
+                probe
+                for probe in probes.probes(connection, self.wanted)
+                if (probe.relation.schema, probe.relation.name) not in self.leave_out
+            ]
+            old = probing.outcomes(connection, asked, role)
+            for table, count in thinned.items():
+                touched.keep(connection, table, count)
+            if thinned:
+                fewer = probing.outcomes(connection, asked, role)
+                old = [
+                    replace(o, rows=min(o.rows, f.rows)) for o, f in zip(old, fewer, strict=True)
+                ]
+            rows_before = data.picture(connection, self.wanted, self.leave_out)
+            self.nulls = frozenset(touched.nulls(rows_before))
+            observation = observe(self.source, database, self.plan.target)
+            after = read(connection, self.leave_out)
+            trial = Trial(observation, before, after)
+            if observation.failure is not None:
+                return trial
+            new = probing.outcomes(connection, asked, role)
+            rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
+            trial.findings += data.lost(rows_before, rows_after, connection)
+            found = compatibility.changes(asked, old, new)
+            trial.findings += self._compatibility(trial, found)
+            trial.findings += failure.invalid_indexes(before, after)
+            trial.findings += self._there_and_back(trial, database, connection, rows_before)
+        return trial
+
+    def _still_wanted(self, before: data.Picture) -> "set[Name | int] | None":
+        """Return the tables whose rows matter, also if they are called otherwise now."""
+        if self.wanted is None:
+            return None
+        oids = {oid for oid, table in before.tables.items() if table.name in self.wanted}
+        return self.wanted | oids
+
+    def _compatibility(
+        self, trial: Trial, found: Sequence[compatibility.Change]
+    ) -> Iterator[Finding]:
+        lost = {
+            finding.object.partition(" ")[2]
+            for finding in trial.findings
+            if finding.code in ("table-lost", "rows-deleted")
+        }
+        yield from compatibility.broken(found, trial.before, lost)
+        differing = differences(trial.before, trial.after)
+        yield from compatibility.of_catalog(differing, trial.after)
+
+    def _there_and_back(
+        self, trial: Trial, database: sa.URL, connection: Connection, rows_before: data.Picture
+    ) -> Iterator[Finding]:
+        """Go down again, and up again, all revisions together, and compare with what was."""
+        first, last = self.plan.revisions[0], self.plan.revisions[-1]
+        if irreversible := [r for r in self.plan.revisions if r.downgrade_raises]:
+            yield from map(roundtrip.irreversible, irreversible)
+            return
+        if self.plan.target == "heads":
+            return  # several heads, which is told: there is no one way back
+        to = f"{first.revision}@{(*first.down_revisions, 'base')[0]}"
+        trial.down = observe(self.source, database, to, down=True)
+        if trial.down.failure is not None:
+            yield roundtrip.failed(last, "downgrade", trial.down.failure)
+            return
+        restored = differences(trial.before, read(connection, self.leave_out))
+        yield from roundtrip.not_the_same(last, "downgrade", restored)
+        if not restored:
+            rows_after = data.picture(connection, self.wanted, self.leave_out)
+            yield from roundtrip.lost(last, rows_before.contents, rows_after.contents)
+        try:
+            self.source.upgrade(database, self.plan.target)
+        except SourceError as error:
+            yield roundtrip.failed(last, "second upgrade", error)
+            return
+        repeated = differences(trial.after, read(connection, self.leave_out))
+        yield from roundtrip.not_the_same(last, "second upgrade", repeated)
+
+    def _copy(self) -> "AbstractContextManager[sa.URL]":
+        return scratch.database(self.server, template=str(self.base.database))
+
+
+def _same_failure(one: Trial, other: Trial) -> bool:
+    """Whether it fails on rows just as it does without."""
+    errors = [
+        next((s.error.get("sqlstate") for s in reversed(t.observation.own) if s.error), None)
+        for t in (one, other)
+    ]
+    lengths = [len(t.observation.own) for t in (one, other)]
+    return errors[0] == errors[1] and lengths[0] == lengths[1]
+
+
+def _thin(thinned: dict[str, int], observation: Observation) -> bool:
+    """Note that the table on which it failed shall have one row, or then none."""
+    statement = next((s for s in reversed(observation.own) if s.error), None)
+    if statement is None:
+        return False
+    told = statement.error
+    table = ".".join(filter(None, (told.get("schema_name", ""), told.get("table_name", ""))))
+    table = table or ".".join(touched.named(actions(statement.sql)[0].table))
+    if table in ("", "public.") or thinned.get(table) == 0:
+        return False
+    thinned[table] = 0 if table in thinned else 1
+    return True
+
+
+def _whole(partial: Sequence[Observation], last: Observation) -> Observation:
+    """Take each statement from the attempt with the most rows in which it succeeded."""
+    statements = list(last.statements)
+    for attempt in reversed(partial):
+        for place, statement in enumerate(attempt.statements[: len(statements)]):
+            if statement.error or statement.sql != statements[place].sql:
+                break
+            statements[place] = replace(statement, transaction=statements[place].transaction)
+    before = partial[0].before if partial else last.before
+    return replace(last, statements=tuple(statements), before=before)

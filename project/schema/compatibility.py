@@ -1,0 +1,234 @@
+"""Does the release that is still running break?
+
+Its statements are executed before and after; what worked and now fails is a finding. *Breaks* is
+what any release sends; *may break* is what it may send, for it was legal.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from project.schema.finding import Finding
+from project.schema.hazards.codes import CODES
+from project.schema.probes import Probe
+from project.schema.probing import Outcome
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot
+
+#: Classes of errors that speak of the value: another one would have passed.
+OF_VALUES = ("22", "23")
+
+NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a probe that worked before ends now."""
+
+    probe: Probe
+    before: Outcome
+    after: Outcome
+
+
+def changes(
+    asked: Sequence[Probe], before: Sequence[Outcome], after: Sequence[Outcome]
+) -> list[Change]:
+    """Return what worked before and ends differently now."""
+    return [
+        Change(probe, old, new)
+        for probe, old, new in zip(asked, before, after, strict=True)
+        if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
+    ]
+
+
+def _drifted(old: Outcome, new: Outcome) -> list[tuple[str, str]]:
+    """Return what Python got and gets now, where that differs."""
+    pairs = zip(old.kinds, new.kinds, strict=False)
+    return [(one, other) for one, other in pairs if one and other and one != other]
+
+
+def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterator[Finding]:
+    """Tell what breaks and what may break, each table and cause once.
+
+    Args:
+        found: What ended differently.
+        before: The catalog as the release knows it.
+        lost: Tables whose rows the migration deletes, which is told elsewhere.
+
+    """
+    groups: dict[tuple[str, str, str], list[Change]] = {}
+    for change in found:
+        code = _code(change, before, lost)
+        if code:
+            cause = _cause(change)
+            groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
+    certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
+    for (code, table, cause), group in groups.items():
+        if code == "old-release-may-break" and (table, cause) in certain:
+            continue
+        yield _finding(code, table, cause, group)
+
+
+def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
+    kinds = list(dict.fromkeys(change.probe.kind for change in group))
+    if code == "old-release-loses-rows":
+        message = f"SELECT on {table} finds fewer rows than before."
+    elif code == "old-release-reads-new-values":
+        message = f"SELECT on {table} gives {cause}."
+    else:
+        message = f"{', '.join(kinds)} on {table} {'fail' if len(kinds) > 1 else 'fails'}: {cause}."
+    return Finding(
+        code,
+        message,
+        level=CODES[code].level,
+        object=f"table {table}",
+        found=group[0].probe.statement[:500],
+        remedy=_ADVICE.get(code, ""),
+    )
+
+
+_ADVICE = {
+    "old-release-breaks": "# expand, deploy, contract: add the new beside the old and keep both in"
+    " step;\n# release code that does without the old; only then, in a later release, take it away",
+    "old-release-loses-rows": "# release code that reads the rows where they will be, before they"
+    " move",
+    "old-release-may-break": "# release code first that writes no such rows; then add the rule",
+}
+
+
+def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
+    probe, after = change.probe, change.after
+    table = str(probe.relation)
+    if not after.sqlstate:
+        if after.rows < change.before.rows and probe.kind != "INSERT":
+            # One value that is not found any more may have been overwritten.
+            whole = probe.kind == "SELECT"
+            return "old-release-loses-rows" if whole and table not in lost else ""
+        return "old-release-reads-new-values" if _drifted(change.before, after) else ""
+    if after.sqlstate == DENIED and "for sequence" in after.message:
+        return "old-release-may-break"
+    if after.sqlstate == BAD_TEXT and "enum" in after.message:
+        return "old-release-breaks"
+    if after.constraint and not _numbered_anew(change) and _is_old(change, before):
+        return ""  # other rows are there: a consequence of what is told elsewhere
+    if after.sqlstate == NOT_NULL:
+        return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
+    if after.sqlstate == UNIQUE:
+        return "old-release-breaks" if _numbered_anew(change) else _MAY
+    if after.sqlstate.startswith(OF_VALUES) or not probe.usual:
+        return _MAY
+    return "old-release-breaks"
+
+
+_MAY = "old-release-may-break"
+
+
+def _left_out(change: Change, before: Snapshot) -> bool:
+    """Tell a column that the release does not know, or whose default it counted on."""
+    relation, name = change.probe.relation, change.after.column
+    if not name or name in change.probe.columns:
+        return False
+    column = before.items.get(Key("column", (relation.schema, relation.name, name)))
+    return column is None or not column.attributes["nullable"]
+
+
+def _is_old(change: Change, before: Snapshot) -> bool:
+    """Whether the rule that refuses was there before."""
+    name = change.after.constraint
+    return any(
+        item.key.kind in ("constraint", "index") and item.key.name[-1] == name
+        for item in before.items.values()
+    )
+
+
+def _numbered_anew(change: Change) -> bool:
+    """Tell that the server gives a number that is taken: the release leaves numbers to it."""
+    key = change.probe.relation.key
+    return (
+        change.probe.kind == "INSERT"
+        and bool(key)
+        and not set(key) & set(change.probe.columns)
+        and "_pk" in change.after.constraint
+    )
+
+
+def _cause(change: Change) -> str:
+    if not change.after.sqlstate:
+        drifted = _drifted(change.before, change.after)
+        return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
+    message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
+    return re.sub(r': "x{20,}.*', "", message).rstrip(".")
+
+
+def of_catalog(differing: Sequence[Difference], after: Snapshot) -> Iterator[Finding]:
+    """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
+
+    A type that changed is noticed by statements that are prepared; a label that is new, by an old
+    reader; a function that is gone, by whoever called it.
+    """
+    for difference in differing:
+        key, kind = difference.key, difference.key.kind
+        name = ".".join(key.name).removeprefix("public.")
+        if kind == "column" and difference.attribute == "type" and key in after.items:
+            yield _noted(
+                "prepared-statements",
+                f"The type of {name} changes: each open connection that has prepared a statement"
+                " with it fails once.",
+                f"column {name}",
+                "# close the pool's connections afterwards, or set prepare_threshold=None",
+            )
+        elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
+            yield _noted(
+                "old-release-reads-new-values",
+                f"{name} may be NULL now; the release still running has never met one there.",
+                f"column {name}",
+                "# release code first that reads a NULL",
+            )
+        elif kind == "table" and difference.attribute == "persistence":
+            if difference.found == "unlogged":
+                yield _noted(
+                    "not-crash-safe",
+                    f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
+                    f"table {name}",
+                    "",
+                )
+        elif kind == "enum" and difference.attribute == "values":
+            yield from _labels(difference, name)
+        elif kind == "enum" and difference.found is MISSING:
+            yield _noted(
+                "old-release-may-break",
+                f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
+                f"enum {name}",
+                "",
+            )
+        elif kind in ("function", "sequence") and difference.found is MISSING:
+            yield _noted(
+                "old-release-may-break",
+                f"The {kind} {name} is gone; whoever calls it fails.",
+                f"{kind} {name}",
+                "# drop it a release after the last caller",
+            )
+
+
+def _labels(difference: Difference, name: str) -> Iterator[Finding]:
+    old, new = difference.expected, difference.found
+    assert isinstance(old, tuple)  # noqa: S101
+    assert isinstance(new, tuple)  # noqa: S101
+    if added := [str(label) for label in new if label not in old]:
+        yield _noted(
+            "old-release-reads-new-values",
+            f"Once the new release writes {', '.join(map(repr, added))}, the one still running"
+            f" reads a label of {name} that it does not know: SQLAlchemy raises LookupError.",
+            f"enum {name}",
+            "# release code that knows the label first; write it from the next release on",
+        )
+    if gone := [str(label) for label in old if label not in new]:
+        yield Finding(
+            "old-release-breaks",
+            f"{', '.join(map(repr, gone))} is not a label of {name} any more: who writes it fails.",
+            object=f"enum {name}",
+            remedy="# keep the label, and stop writing it",
+        )
+
+
+def _noted(code: str, message: str, about: str, advice: str) -> Finding:
+    return Finding(code, message, level=CODES[code].level, object=about, remedy=advice)

@@ -1,0 +1,225 @@
+"""Does it block readers or writers while work grows with the table?
+
+A lock mode alone says nothing: most ALTER TABLEs hold ACCESS EXCLUSIVE for an instant. What blocks
+is a lock *while* something takes its time, in the same statement or later in its transaction.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from project.schema.finding import Finding
+from project.schema.hazards import advice
+from project.schema.hazards.actions import Action, actions
+from project.schema.hazards.codes import CODES
+from project.schema.observe import Lock, Observation, Relation, Statement, Work
+from project.schema.sizes import Sizes
+
+#: To change so many rows of a table, and such a part of it, is to change it in bulk.
+FEW, BULK = 3, 0.1
+
+#: A statement that takes a bounded number of rows at a time.
+BOUNDED = re.compile(
+    r"\bLIMIT\b|\bBETWEEN\b|\bFETCH\s+FIRST\b|<=?.*\bAND\b.*>|>=?.*\bAND\b.*<", re.IGNORECASE
+)
+
+WORDS = {
+    "rewrite": "is written anew",
+    "build": "has an index built",
+    "scan": "is read from end to end",
+    "update": "has rows updated",
+    "delete": "has rows deleted",
+}
+
+#: Statements that need no strong lock themselves.
+MODEST = {"query", "update", "delete", "validate"}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What is needed to judge statements: what existed before, and how large production's is."""
+
+    before: Mapping[int, Relation]
+    sizes: Sizes
+
+    def findings(self, observation: Observation) -> Iterator[Finding]:
+        """Judge the statements of an upgrade, in their order."""
+        holders: dict[tuple[str, int], Statement] = {}
+        for statement in observation.own:
+            for lock in statement.locks:
+                if lock.taken:
+                    holders[statement.transaction, lock.relation.oid] = statement
+            yield from self._statement(statement, holders)
+        yield from self._in_bulk(observation)
+        yield from _without_timeout(observation)
+
+    def _statement(
+        self, statement: Statement, holders: Mapping[tuple[str, int], Statement]
+    ) -> Iterator[Finding]:
+        work = tuple(each for each in statement.work if self._counts(each))
+        locks = self._blocking(statement)
+        if not work or not locks:
+            return
+        done = actions(statement.sql)
+        modest = all(action.kind in MODEST for action in done)
+        if not modest and (own := _own(work, locks)):
+            yield self._under_own_lock(statement, work, own, done)
+            return
+        for table, lock in locks.items():
+            first = holders.get((statement.transaction, lock.relation.oid), statement)
+            yield Finding(
+                "lock-held-during-work",
+                f"{table} is locked ({lock.name}, since line {first.line}"
+                f"{_of(first, statement)}) while {_told(work)}: {_who(lock)} wait.",
+                object=f"table {table}",
+                found=self._evidence(work, {table: lock}),
+                remedy=advice.split(first, statement),
+                path=statement.file,
+                line=statement.line,
+            )
+
+    def _counts(self, work: Work) -> bool:
+        if not work.table.is_table or not self.sizes.matters(work.table):
+            return False
+        if work.kind in ("update", "delete"):
+            return work.rows >= max(FEW, BULK * work.table.rows)
+        return work.kind in ("rewrite", "build", "scan")
+
+    def _blocking(self, statement: Statement) -> dict[str, Lock]:
+        """Return the strongest lock that makes others wait, by the table they wait for.
+
+        Whoever reads an index's table opens the index; whoever reads a partitioned table, its
+        partitions.
+        """
+        found: dict[str, Lock] = {}
+        for lock in statement.locks:
+            table = self.before.get(lock.relation.of, lock.relation)
+            # A materialized view is written by REFRESH alone.
+            blocks = lock.blocks_readers if table.kind == "m" else lock.blocks_writers
+            if not blocks or not table.is_table:
+                continue
+            last = found.get(str(table))
+            if last is None or last.blocks_readers < lock.blocks_readers:
+                found[str(table)] = lock
+        return found
+
+    def _under_own_lock(
+        self,
+        statement: Statement,
+        work: tuple[Work, ...],
+        locks: Mapping[str, Lock],
+        done: tuple[Action, ...],
+    ) -> Finding:
+        kinds = {each.kind for each in work}
+        reads = any(lock.blocks_readers for lock in locks.values())
+        if "rewrite" in kinds:
+            code = "rewrite-under-access-exclusive"
+        elif "build" in kinds:
+            code = "index-blocks-reads" if reads else "index-blocks-writes"
+        else:
+            code = "scan-under-access-exclusive" if reads else "scan-blocks-writes"
+        lock = max(locks.values(), key=lambda each: each.blocks_readers)
+        cause = next((action for action in done if action.kind != "other"), Action("other"))
+        return Finding(
+            code,
+            f"Under {lock.name}, {_told(work)}: {_who(lock)} of"
+            f" {', '.join(self._waited_for(locks))} wait{self.sizes.how_long(work)}.",
+            object=f"table {work[0].table}",
+            found=self._evidence(work, locks),
+            remedy=advice.rewrite(cause, work),
+            path=statement.file,
+            line=statement.line,
+        )
+
+    def _waited_for(self, locks: Mapping[str, Lock]) -> list[str]:
+        names: list[str] = []
+        for lock in locks.values():
+            table: Relation | None = self.before.get(lock.relation.of, lock.relation)
+            while table is not None:
+                if str(table) not in names:
+                    names.append(str(table))
+                table = self.before.get(table.parent)
+        return names
+
+    def _evidence(self, work: tuple[Work, ...], locks: Mapping[str, Lock]) -> str:
+        held = ", ".join(f"{lock.name} on {lock.relation}" for lock in locks.values())
+        seen = ", ".join(
+            f"{each.table} {WORDS[each.kind]}"
+            + (f" ({each.index})" if each.index else "")
+            + self.sizes.rows(each.table)
+            for each in work
+        )
+        return f"{held}; {seen}"
+
+    def _in_bulk(self, observation: Observation) -> Iterator[Finding]:
+        told: set[tuple[str, int, str]] = set()
+        runs: dict[tuple[str, str, int], int] = {}
+        for statement in observation.own:
+            place = (statement.transaction, statement.file, statement.line)
+            runs[place] = runs.get(place, 0) + 1
+            for work in statement.work:
+                if work.kind not in ("update", "delete") or not self._counts(work):
+                    continue
+                bounded = BOUNDED.search(statement.sql) is not None
+                committed = not statement.in_transaction
+                if work.table.kind == "m" or (bounded and committed):
+                    continue
+                identity = (statement.file, statement.line, str(work.table))
+                if identity in told:
+                    continue
+                told.add(identity)
+                yield self._bulk(statement, work)
+
+    def _bulk(self, statement: Statement, work: Work) -> Finding:
+        done = actions(statement.sql)[0]
+        return Finding(
+            "rows-locked-in-bulk",
+            f"{work.rows} of {work.table.rows} rows of {work.table} are"
+            f" {work.kind}d in one transaction and stay locked to its end"
+            f"{self.sizes.how_long((work,))}.",
+            object=f"table {work.table}",
+            found=f"{work.rows} rows {work.kind}d{self.sizes.rows(work.table)}",
+            remedy=advice.rewrite(done, (work,)),
+            path=statement.file,
+            line=statement.line,
+        )
+
+
+def _own(work: tuple[Work, ...], locks: Mapping[str, Lock]) -> dict[str, Lock]:
+    """Return the locks that the statement needs: those it takes, and those on what it works on."""
+    on = {str(each.table) for each in work}
+    needed = {table: lock for table, lock in locks.items() if lock.taken or table in on}
+    return needed if any(lock.taken for lock in needed.values()) or on & needed.keys() else {}
+
+
+def _without_timeout(observation: Observation) -> Iterator[Finding]:
+    """Say once, of the first, that a lock which readers wait for has no limit to its own wait."""
+    for statement in observation.own:
+        for lock in statement.locks:
+            if lock.taken and lock.blocks_readers and lock.relation.is_table:
+                if statement.lock_timeout != "0":
+                    continue
+                code = CODES["strong-lock-without-timeout"]
+                yield Finding(
+                    code.name,
+                    f"{lock.name} on {lock.relation} is asked for without a lock_timeout: behind a"
+                    " long transaction it waits, and all new queries wait behind it.",
+                    level=code.level,
+                    object=f"table {lock.relation}",
+                    remedy=advice.TIMEOUT,
+                    path=statement.file,
+                    line=statement.line,
+                )
+                return
+
+
+def _told(work: tuple[Work, ...]) -> str:
+    return " and ".join(dict.fromkeys(f"{each.table} {WORDS[each.kind]}" for each in work))
+
+
+def _who(lock: Lock) -> str:
+    return "readers and writers" if lock.blocks_readers else "writers"
+
+
+def _of(first: Statement, then: Statement) -> str:
+    return f" of revision {first.revision}" if first.revision != then.revision else ""

@@ -1,0 +1,325 @@
+"""Statements that a release working on a schema sends, made from the schema.
+
+Nothing is known of the release but its schema; what is made here is what an ORM would send: every
+column selected, compared, inserted, updated. Values are copied from rows that are there.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+#: Tables and views that a service reads; a partition is read through its root.
+RELATIONS = """
+    SELECT class.oid::int8, nspname AS schema, relname AS name, relkind::text AS kind,
+        coalesce((
+            SELECT array_agg(attname::text ORDER BY place)
+            FROM pg_index, unnest(indkey::int2[]) WITH ORDINALITY AS part (number, place)
+            JOIN pg_attribute ON attnum = number
+            WHERE indrelid = class.oid AND attrelid = class.oid AND indisprimary
+        ), '{}') AS key,
+        coalesce((
+            SELECT json_agg(columns) FROM (
+                SELECT (
+                    SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute
+                    WHERE attrelid = indrelid AND attnum = ANY (indkey::int2[])
+                ) AS columns
+                FROM pg_index
+                WHERE indrelid = class.oid AND indisunique AND indpred IS NULL AND indexprs IS NULL
+            ) AS found
+        ), '[]') AS uniques
+    FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+    WHERE relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition
+        AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = class.oid
+                AND deptype = 'e'
+        )
+    ORDER BY nspname, relname
+"""
+
+COLUMNS = """
+    SELECT attrelid::int8 AS relation, attname AS name, format_type(atttypid, NULL) AS type,
+        typtype::text AS kind, typcategory::text AS category,
+        CASE WHEN typname IN ('varchar', 'bpchar') AND atttypmod > 4 THEN atttypmod - 4 END
+            AS length,
+        attnotnull OR typnotnull AS required, atthasdef AS has_default,
+        attidentity::text AS identity, attgenerated <> '' AS generated,
+        array(
+            SELECT enumlabel::text FROM pg_enum WHERE enumtypid = atttypid ORDER BY enumsortorder
+        ) AS labels
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+    WHERE attrelid = ANY (%s) AND attnum > 0 AND NOT attisdropped
+    ORDER BY attrelid, attnum
+"""
+
+#: What numbers of a type reach, for those who write them.
+EXTREMES = {
+    "smallint": ("-32768", "32767"),
+    "integer": ("-2147483648", "2147483647"),
+    "bigint": ("-9223372036854775808", "9223372036854775807"),
+    "numeric": ("-1", "0"),
+    "double precision": ("-1", "1e300"),
+    "real": ("-1", "1e30"),
+    "date": ("1900-01-01", "2100-01-01"),
+    "timestamp without time zone": ("1900-01-01", "2100-01-01"),
+    "timestamp with time zone": ("1900-01-01 00:00:00+00", "2100-01-01 00:00:00+00"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, as far as a statement needs it."""
+
+    relation: int
+    name: str
+    type: str
+    kind: str
+    category: str
+    length: int | None
+    required: bool
+    has_default: bool
+    identity: str
+    generated: bool
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or a view."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    key: list[str]
+    uniques: list[list[str]]
+
+    @property
+    def written(self) -> sql.Identifier:
+        """Its name in a statement."""
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One statement."""
+
+    relation: Relation
+    kind: str  # "SELECT", "WHERE", "INSERT", "UPDATE", "DELETE", "ON CONFLICT"
+    columns: tuple[str, ...]  # that it names
+    statement: str
+    #: Whether a release surely sends the like; otherwise it only may: a NULL, an extreme value.
+    usual: bool = True
+    setup: str = ""  # executed before, by the owner; it may fail
+
+
+def probes(
+    connection: "psycopg.Connection[Any]", wanted: Collection[tuple[str, str]] | None = None
+) -> list[Probe]:
+    """Make statements for the tables and views of a database that has rows.
+
+    Args:
+        connection: To the database.
+        wanted: Schema and name of those that matter; None for all.
+
+    """
+    with connection.cursor(row_factory=class_row(Relation)) as cursor:
+        relations = [
+            relation
+            for relation in cursor.execute(RELATIONS)
+            if wanted is None or (relation.schema, relation.name) in wanted
+        ]
+    with connection.cursor(row_factory=class_row(Column)) as cursor:
+        columns = list(cursor.execute(COLUMNS, [[relation.oid for relation in relations]]))
+    made: list[Probe] = []
+    for relation in relations:
+        own = [column for column in columns if column.relation == relation.oid]
+        if own:
+            made += _of(connection, relation, own)
+    return made
+
+
+def _of(
+    connection: "psycopg.Connection[Any]", relation: Relation, columns: list[Column]
+) -> Iterator[Probe]:
+    rows = _rows(connection, relation, columns)
+    maker = _Maker(connection, relation, columns)
+    yield from maker.reading(rows[0] if rows else None)
+    if relation.kind in "rp" and rows:
+        yield from maker.writing(rows[0])
+        yield from maker.unusual(rows)
+
+
+def _rows(
+    connection: "psycopg.Connection[Any]", relation: Relation, columns: list[Column]
+) -> list[dict[str, str | None]]:
+    """Read two rows as texts, the fullest first: a NULL is no usual value."""
+    names = [sql.Identifier(column.name) for column in columns]
+    query = sql.SQL("SELECT {} FROM {} ORDER BY num_nulls({}), {} LIMIT 2").format(
+        sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
+        relation.written,
+        sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
+        sql.SQL("{}::text").format(names[0]),
+    )
+    try:
+        with connection.transaction():
+            found = connection.execute(query).fetchall()
+    except psycopg.Error:  # a view that fails, say
+        return []
+    return [dict(zip([column.name for column in columns], row, strict=True)) for row in found]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    connection: "psycopg.Connection[Any]"
+    relation: Relation
+    columns: list[Column]
+
+    def reading(self, row: dict[str, str | None] | None) -> Iterator[Probe]:
+        names = [column.name for column in self.columns]
+        yield self._probe(
+            "SELECT", names, "SELECT {} FROM {} LIMIT 20", self._list(names), self._on
+        )
+        yield self._probe("SELECT", (), "SELECT count(*) FROM {}", self._on)
+        for column in self.columns if row else ():
+            value = row[column.name] if row else None
+            if value is None or column.type in ("json", "xml", "point", "polygon", "circle"):
+                continue
+            yield self._probe(
+                "WHERE",
+                [column.name],
+                "SELECT count(*) FROM {} WHERE {} = {}",
+                self._on,
+                sql.Identifier(column.name),
+                _literal(column, value),
+            )
+
+    def writing(self, row: dict[str, str | None]) -> Iterator[Probe]:
+        setup = self._without(row)
+        writable = [column for column in self.columns if not column.generated]
+        by_hand = [column for column in writable if column.identity != "a"]
+        served = [column for column in by_hand if not (column.identity or column.has_default)]
+        needed = [column for column in served if column.required]
+        usual = [column for column in by_hand if column.name not in self.relation.key]
+        told: list[list[Column]] = []
+        for chosen in (by_hand, usual, served, needed):
+            if chosen not in told:
+                told.append(chosen)
+                yield self._insert(chosen, row, setup)
+        for column in by_hand:
+            if row[column.name] is not None:
+                yield self._update(column, row, _literal(column, row[column.name]))
+        yield self._probe("DELETE", (), "DELETE FROM {} WHERE {}", self._on, self._this(row))
+        for unique in self.relation.uniques:
+            yield self._insert(tuple(by_hand), row, "", conflict=tuple(unique))
+
+    def unusual(self, rows: list[dict[str, str | None]]) -> Iterator[Probe]:
+        """Make statements with values that are legal, whether anybody writes them or not."""
+        row = rows[0]
+        for column in self.columns:
+            if column.generated or column.identity:
+                continue
+            if not column.required:
+                yield self._unusual(row, column, None)
+            values = [*column.labels, *EXTREMES.get(column.type, ())]
+            if column.category == "S":
+                values += ["", "x" * (column.length or 300)]
+            values += [value for other in rows[1:] if (value := other[column.name]) is not None]
+            for value in values:
+                yield self._unusual(row, column, value)
+
+    def _unusual(self, row: dict[str, str | None], column: Column, value: str | None) -> Probe:
+        columns = [each for each in self.columns if not each.generated and each.identity != "a"]
+        other = {**row, column.name: value}
+        return replace(self._insert(columns, other, self._without(row)), usual=False)
+
+    @property
+    def _on(self) -> sql.Identifier:
+        return self.relation.written
+
+    def _list(self, names: Sequence[str]) -> sql.Composed:
+        return sql.SQL(", ").join(map(sql.Identifier, names))
+
+    def _this(self, row: dict[str, str | None]) -> sql.Composed:
+        """Write what finds a row: its key, or all that can be compared as text."""
+        names = self.relation.key or [column.name for column in self.columns]
+        columns = {column.name: column for column in self.columns}
+        return sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), _literal(columns[name], row[name]))
+            if self.relation.key
+            else sql.SQL("{}::text IS NOT DISTINCT FROM {}").format(sql.Identifier(name), row[name])
+            for name in names
+        )
+
+    def _without(self, row: dict[str, str | None]) -> str:
+        """Take a row away, so that it can be inserted again; who refers to it is not asked."""
+        statement = sql.SQL(
+            "SET LOCAL session_replication_role = replica; DELETE FROM {} WHERE {};"
+            " SET LOCAL session_replication_role = origin"
+        ).format(self._on, self._this(row))
+        return statement.as_string(self.connection)
+
+    def _insert(
+        self,
+        columns: Sequence[Column],
+        row: dict[str, str | None],
+        setup: str,
+        conflict: tuple[str, ...] = (),
+    ) -> Probe:
+        names = [column.name for column in columns]
+        target = sql.SQL(" ON CONFLICT ({}) DO NOTHING").format(self._list(conflict))
+        values = sql.SQL(", ").join(_literal(column, row[column.name]) for column in columns)
+        filled = (
+            sql.SQL("({}) VALUES ({})").format(self._list(names), values)
+            if names
+            else sql.SQL("DEFAULT VALUES")
+        )
+        return self._probe(
+            "ON CONFLICT" if conflict else "INSERT",
+            names,
+            "INSERT INTO {} {}{}",
+            self._on,
+            filled,
+            target if conflict else sql.SQL(""),
+            usual=not conflict,
+            setup=setup,
+        )
+
+    def _update(
+        self,
+        column: Column,
+        row: dict[str, str | None],
+        value: sql.Composable,
+    ) -> Probe:
+        name = sql.Identifier(column.name)
+        statement = "UPDATE {} SET {} = {} WHERE {}"
+        where = self._this(row)
+        return self._probe("UPDATE", [column.name], statement, self._on, name, value, where)
+
+    def _probe(
+        self,
+        kind: str,
+        columns: Collection[str],
+        text: str,
+        *parts: sql.Composable,
+        usual: bool = True,
+        setup: str = "",
+    ) -> Probe:
+        statement = sql.SQL(text).format(*parts).as_string(self.connection)
+        return Probe(self.relation, kind, tuple(columns), statement, usual, setup)
+
+
+def _literal(column: Column, value: str | None) -> sql.Composable:
+    """Write a value as drivers send it: with its type, unless that is one of the user's own."""
+    if value is None:
+        return sql.NULL
+    if column.kind != "b":
+        return sql.Literal(value)
+    return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.type))

@@ -1,0 +1,123 @@
+"""What a reviewer must know of new revisions, found by running them.
+
+The revisions are run together, as env.py runs them: once on empty tables, to learn which tables
+they touch, and then with rows in those. Each statement is observed, rows and catalogs before and
+after are compared, and what the release still running would send is sent before and after.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from project.schema import policy, scratch
+from project.schema.bench import Bench, Plan, Trial
+from project.schema.configuration import Project
+from project.schema.drift import version_table
+from project.schema.finding import Finding, Report
+from project.schema.hazards import failure
+from project.schema.hazards.availability import Judge
+from project.schema.page import Reviewed, page
+from project.schema.sizes import Sizes
+from project.schema.source import Source, SourceError
+
+Progress = Callable[[str], None]
+
+
+def _silent(_what: str) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What running the revisions has shown."""
+
+    trial: Trial
+    findings: tuple[Finding, ...]
+
+
+def review(
+    project: Project,
+    server: sa.URL,
+    chosen: Collection[str],
+    *,
+    sizes: Sizes | None = None,
+    progress: Progress = _silent,
+) -> Report:
+    """Run the chosen revisions, judge them, and write the page for a reviewer.
+
+    Args:
+        project: Whose revisions.
+        server: Where scratch databases are made.
+        chosen: The revisions that production does not have yet.
+        sizes: How large production's tables are; without them, any may be large.
+        progress: Told what comes next.
+
+    Raises:
+        UsageError: there is nothing to review.
+        SourceError: the project cannot be imported, or the review's beginning not be reached.
+        ScratchError: the server gives no scratch database.
+
+    """
+    with scratch.database(server) as base, project.open(base) as source:
+        plan = Plan.of(source, chosen)
+        project.begin(base)
+        progress("bringing a database to where production stands")
+        for revision in plan.base:
+            source.upgrade(base, revision)
+        bench = Bench(server, base, source, plan, _version_table(source))
+        found = examine(bench, sizes or Sizes(), progress)
+        names = [revision.revision for revision in plan.revisions]
+        findings = [
+            *found.findings,
+            *policy.of_files(source.history, plan.revisions),
+            *policy.mixed(found.trial.observation, names),
+        ]
+    findings = list(policy.levelled(findings, project.levels))
+    findings = list(policy.accepted(findings, policy.acceptances(plan.revisions)))
+    trial = found.trial
+    reviewed = Reviewed(
+        names,
+        tuple(_placed(findings, plan)),
+        trial.observation,
+        trial.down,
+        trial.before,
+        trial.after,
+    )
+    return project.relative(page(reviewed))
+
+
+def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
+    """Run the revisions of a plan, and judge them."""
+    progress("running the revisions on empty tables")
+    empty = bench.on_empty_tables()
+    progress("running the revisions with rows in the tables")
+    trial = bench.with_rows(empty)
+    judge = Judge(trial.observation.before, sizes)
+    # What fails in production locks nothing there for long.
+    sure = [f for f in trial.findings if f.code in ("fails", "fails-with-rows")]
+    failing = {(f.path, f.line) for f in sure}
+    judged = [f for f in judge.findings(trial.observation) if (f.path, f.line) not in failing]
+    findings = [*trial.findings, *judged]
+    conditions = failure.Conditions(trial.before, trial.after, bench.nulls)
+    told = {(finding.code, finding.line) for finding in findings}
+    findings += [
+        finding
+        for finding in conditions.findings(trial.observation)
+        if (finding.code, finding.line) not in told
+    ]
+    return Review(trial, tuple(findings))
+
+
+def _version_table(source: Source) -> list[tuple[str, str]]:
+    try:
+        return version_table(source.metadata())
+    except SourceError:  # it has migrations and no models
+        return [("public", "alembic_version")]
+
+
+def _placed(findings: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
+    """Give findings that no statement is to blame for the file of the last revision."""
+    for finding in findings:
+        path = finding.path or str(plan.revisions[-1].path)
+        yield replace(finding, path=path, line=finding.line or 1)

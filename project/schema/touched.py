@@ -1,0 +1,120 @@
+"""Which tables new revisions touch, and rows for them."""
+
+from collections.abc import Collection, Iterator
+
+import psycopg
+from psycopg import sql
+
+from project.schema import rows
+from project.schema.drift import Connection
+from project.schema.hazards.actions import actions
+from project.schema.hazards.data import Picture
+from project.schema.observe import Observation, Relation
+from project.schema.roundtrip import SEED
+from project.schema.snapshot import Snapshot, differences
+
+Name = tuple[str, str]
+
+#: Rows of a table that is touched: enough to tell a few of them from most of them.
+ROWS = 60
+
+#: Rows of the others, to refer to.
+FEW_ROWS = 4
+
+
+def names(connection: Connection) -> set[Name]:
+    """Read the names of all tables and views, but for partitions."""
+    found = connection.execute(
+        "SELECT nspname, relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
+        " WHERE relkind IN ('r', 'p', 'v', 'm') AND NOT relispartition AND nspname !~ '^pg_'"
+        " AND nspname <> 'information_schema'"
+    )
+    return {(schema, name) for schema, name in found}
+
+
+def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set[Name]:
+    """Return the tables that the revisions lock, change or write, and what uses their types."""
+    found: set[Name] = set()
+    types: set[str] = set()
+    for difference in differences(catalog, later):
+        if difference.key.kind in ("enum", "domain", "domain constraint", "composite type"):
+            types.add(difference.key.name[1])
+        if len(difference.key.name) > 1:
+            found.add((difference.key.name[0], difference.key.name[1]))
+    for item in catalog.of_kind("column"):
+        if any(name in str(item.attributes["type"]) for name in types):
+            found.add((item.key.name[0], item.key.name[1]))
+    before = observation.before
+    for statement in observation.own:
+        relations = [lock.relation for lock in statement.locks if lock.mode != "AccessShareLock"]
+        for relation in [*relations, *(work.table for work in statement.work)]:
+            table: Relation | None = before.get(relation.of, relation)
+            while table is not None:
+                found.add((table.schema, table.name))
+                table = before.get(table.parent)
+        if statement.error:  # what it would have touched
+            found |= {named(action.table) for action in actions(statement.sql) if action.table}
+    known = {(relation.schema, relation.name) for relation in before.values()}
+    return found & known
+
+
+def named(table: str) -> Name:
+    """Take a name as a statement has it to pieces."""
+    schema, _, name = table.rpartition(".")
+    return schema or "public", name
+
+
+def fill(
+    connection: Connection, some: set[Name], most: set[Name], leave_out: Collection[Name]
+) -> None:
+    """Fill tables and those that they refer to; some of them with more rows."""
+    parents: dict[Name, set[Name]] = {}
+    for child_schema, child, schema, name in connection.execute(
+        "SELECT cn.nspname, c.relname, pn.nspname, p.relname FROM pg_constraint"
+        " JOIN pg_class AS c ON c.oid = conrelid"
+        " JOIN pg_namespace AS cn ON cn.oid = c.relnamespace"
+        " JOIN pg_class AS p ON p.oid = confrelid"
+        " JOIN pg_namespace AS pn ON pn.oid = p.relnamespace"
+        " WHERE contype = 'f'"
+    ):
+        parents.setdefault((child_schema, child), set()).add((schema, name))
+    reached, new = set(some), set(some)
+    while new:
+        new = {parent for child in new for parent in parents.get(child, ())} - reached
+        reached |= new
+    everything = names(connection)
+    for wanted, count in ((reached, FEW_ROWS), (most, ROWS)):
+        rows.fill(
+            connection,
+            seed=SEED,
+            rows=count,
+            leave_out=[*leave_out, *(everything - wanted)],
+        )
+    # How many rows there are tells the observer how large a part a statement reads or changes.
+    for name in sorted(reached):
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(*name)))
+
+
+def nulls(picture: Picture) -> Iterator[tuple[str, str]]:
+    """Yield table and column where there is a NULL."""
+    for (_, table), contents in picture.contents.items():
+        for place, column in enumerate(contents.columns):
+            if any(row[place] is None for row in contents.rows):
+                yield table, column
+
+
+def keep(connection: Connection, table: str, count: int) -> None:
+    """Delete all but so many rows, whoever refers to them."""
+    name = sql.Identifier(*table.split("."))
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        try:
+            with connection.transaction():
+                connection.execute(
+                    sql.SQL(
+                        "DELETE FROM {0} WHERE ctid NOT IN (SELECT ctid FROM {0} LIMIT {1})"
+                    ).format(name, count)
+                )
+                connection.execute(sql.SQL("ANALYZE {}").format(name))
+        except psycopg.Error:
+            return  # it is no table, and the next attempt fails as this one did
