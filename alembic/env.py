@@ -7,7 +7,7 @@ from alembic import context
 from alembic.util import CommandError
 
 from project import database, models, settings
-from project.schema import autogenerate
+from project.schema import autogenerate, patience
 
 
 def moves_the_database() -> bool:
@@ -20,11 +20,12 @@ def moves_the_database() -> bool:
 
 
 def run() -> None:
+    limits = settings.load()
     given = context.config.attributes.get("connection") or autogenerate.connection()
     if given is not None or context.is_offline_mode():
         connecting = nullcontext(given)
     else:
-        connecting = database.migrating(settings.load(), exclusive=moves_the_database())
+        connecting = database.migrating(limits, exclusive=moves_the_database())
     with connecting as connection:
         context.configure(
             connection=connection,
@@ -33,8 +34,9 @@ def run() -> None:
             target_metadata=models.Base.metadata,
             transaction_per_migration=True,
         )
-        with context.begin_transaction():
-            context.run_migrations()
+        patience.run_migrations(
+            lock_seconds=limits.migration_lock_seconds, tries=limits.migration_tries
+        )
 
 
 logging.basicConfig(format="%(message)s")

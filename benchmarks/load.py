@@ -31,7 +31,8 @@ class Tally:
 class Client(asyncio.Protocol):
     """One connection; answers have a Content-Length or are chunked."""
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    def __init__(self, request: bytes, tally: Tally, status: bytes = b"200") -> None:
+        self.status = b"HTTP/1.1 " + status
         self.request = request
         self.tally = tally
         self.received = bytearray()
@@ -68,7 +69,7 @@ class Client(asyncio.Protocol):
     def answered(self) -> None:
         self.owed = False
         self.tally.answered += 1
-        self.tally.failed += not self.received.startswith(b"HTTP/1.1 200")
+        self.tally.failed += not self.received.startswith(self.status)
         self.tally.seconds.append(time.perf_counter() - self.asked)
         if b"\r\nConnection: close\r\n" in self.received[:1000]:
             return
@@ -83,15 +84,41 @@ class Client(asyncio.Protocol):
             self.closed.set_result(None)
 
 
+def get(path: str) -> bytes:
+    """A request to read."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
+
+
+def send(method: str, path: str, body: bytes, token: str) -> bytes:
+    """A request to change something."""
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 async def clients(port: int, path: str, number: int, seconds: float, tally: Tally) -> None:
+    """Run clients that read for a time, then let each finish its last request."""
+    await ask(port, get(path), number, seconds, tally)
+
+
+async def ask(  # noqa: PLR0913, PLR0917
+    port: int,
+    request: bytes,
+    number: int,
+    seconds: float,
+    tally: Tally,
+    status: bytes = b"200",
+) -> None:
     """Run clients for a time, then let each finish its last request."""
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
     loop = asyncio.get_running_loop()
     opened = []
     for _ in range(number):
         try:
             _, client = await loop.create_connection(
-                lambda: Client(request, tally), "127.0.0.1", port
+                lambda: Client(request, tally, status), "127.0.0.1", port
             )
         except OSError:
             tally.refused += 1

@@ -1,4 +1,4 @@
-"""A million rows through `GET /`: how much memory, and does anybody else have to wait?
+"""A million rows: how much memory, and does anybody else have to wait?
 
 .venv/bin/python -m benchmarks.memory [rows]
 """
@@ -13,6 +13,13 @@ import psutil
 
 from benchmarks import load, stage
 
+FORMS = (
+    ("JSON at /", "/", "*/*"),
+    ("HTML at /", "/", "text/html"),
+    ("CSV", "/api/my_table", "text/csv"),
+    ("lines of JSON", "/api/my_table", "application/x-ndjson"),
+)
+
 
 def main(rows: int = 1_000_000) -> None:
     with ExitStack() as running:
@@ -20,9 +27,9 @@ def main(rows: int = 1_000_000) -> None:
         port = stage.free_port()
         process = running.enter_context(stage.service(url, port))
         seen = psutil.Process(process.pid)
-        for name, accept in (("JSON", "*/*"), ("HTML", "text/html")):
+        for name, path, accept in FORMS:
             before = seen.memory_info().rss
-            peak, others, took, length = watch(seen, port, accept)
+            peak, others, took, length = watch(seen, port, path, accept)
             print(
                 f"{rows} rows as {name}, {length / 2**20:.0f} MiB in {took:.1f} s:"
                 f" resident {before / 2**20:.1f} MiB before, at most {peak / 2**20:.1f} MiB;"
@@ -31,7 +38,9 @@ def main(rows: int = 1_000_000) -> None:
             )
 
 
-def watch(seen: psutil.Process, port: int, accept: str) -> tuple[int, load.Tally, float, int]:
+def watch(
+    seen: psutil.Process, port: int, path: str, accept: str
+) -> tuple[int, load.Tally, float, int]:
     """Read the whole answer while one client asks for `/livez` and memory is sampled."""
     done = threading.Event()
     others = load.Tally()
@@ -55,7 +64,7 @@ def watch(seen: psutil.Process, port: int, accept: str) -> tuple[int, load.Tally
     for thread in threads:
         thread.start()
     began = time.monotonic()
-    length = asyncio.run(read(port, accept))
+    length = asyncio.run(read(port, path, accept))
     took = time.monotonic() - began
     done.set()
     for thread in threads:
@@ -63,10 +72,10 @@ def watch(seen: psutil.Process, port: int, accept: str) -> tuple[int, load.Tally
     return peak, others, took, length
 
 
-async def read(port: int, accept: str) -> int:
+async def read(port: int, path: str, accept: str) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = f"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-    writer.write(request.encode())
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n"
+    writer.write(f"{head}Connection: close\r\n\r\n".encode())
     length = 0
     end = b""
     while chunk := await reader.read(2**18):

@@ -1,6 +1,9 @@
-"""A history walked: ours, with rows and proofs, beside pytest-alembic's up-down test.
+"""A history walked: ours, with and without rows, beside pytest-alembic's up-down test.
 
-.venv/bin/python -m benchmarks.walk [revisions]
+.venv/bin/python -m benchmarks.walk [revisions …]
+
+Each length is walked ROUNDS times by everybody in turn, and the shortest time counts: other work on
+the machine only adds. The cost of a revision at several lengths shows whether it grows with them.
 """
 
 import subprocess
@@ -14,6 +17,9 @@ from sqlalchemy import URL
 from project.schema import scratch
 from project.schema.configuration import Project
 from project.schema.roundtrip import roundtrip
+
+ROUNDS = 3
+ROWS = 8
 
 ENV = """
 import os
@@ -62,26 +68,40 @@ def downgrade():
 """
 
 
-def main(revisions: int = 300) -> None:
-    with tempfile.TemporaryDirectory() as made, scratch.server(None) as server:
-        folder = Path(made)
-        write(folder, revisions)
+def main(*lengths: int) -> None:
+    with scratch.server(None) as server:
+        for revisions in lengths or (100, 300, 600):
+            with tempfile.TemporaryDirectory() as made:
+                measure(Path(made), revisions, server)
+
+
+def measure(folder: Path, revisions: int, server: URL) -> None:
+    write(folder, revisions)
+    project = Project(folder / "alembic.ini", url_env="DATABASE_URL")
+    theirs, bare, full = [], [], []
+    for _ in range(ROUNDS):
         with scratch.database(server) as database:
-            theirs = timed_peer(folder, database)
-        project = Project(folder / "alembic.ini", url_env="DATABASE_URL")
-        began = time.perf_counter()
-        report = roundtrip(project, server)
-        ours = time.perf_counter() - began
-        began = time.perf_counter()
-        bare = roundtrip(project, server, rows_per_table=0)
-        without = time.perf_counter() - began
-        assert report.agrees, report.findings[:3]
-        assert bare.agrees, bare.findings[:3]
-        print(
-            f"{revisions} revisions: pytest-alembic's test_up_down_consistency {theirs:.1f} s;"
-            f" ours {ours:.1f} s ({ours / theirs:.1f} times),"
-            f" without rows {without:.1f} s ({without / theirs:.1f} times)"
+            theirs.append(timed_peer(folder, database))
+        bare.append(timed(project, server, rows=0))
+        full.append(timed(project, server, rows=ROWS))
+    told = (
+        f"{name} {min(times):.1f} s, {min(times) / revisions * 1000:.0f} ms each"
+        f" ({min(times) / min(theirs):.1f} times)"
+        for name, times in (
+            ("pytest-alembic's test_up_down_consistency", theirs),
+            ("ours without rows", bare),
+            (f"with {ROWS} rows a table", full),
         )
+    )
+    print(f"{revisions} revisions: {'; '.join(told)}", flush=True)
+
+
+def timed(project: Project, server: URL, rows: int) -> float:
+    began = time.perf_counter()
+    report = roundtrip(project, server, rows_per_table=rows)
+    elapsed = time.perf_counter() - began
+    assert report.agrees, report.findings[:3]
+    return elapsed
 
 
 def write(folder: Path, revisions: int) -> None:

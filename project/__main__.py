@@ -1,7 +1,6 @@
 """``python -m project``: the running service. It serves and nothing else; Alembic migrates."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from tornado.netutil import bind_sockets
 
-from project import database, settings
+from project import database, logs, settings, tokens
 from project.app import make_app
 from project.revisions import History, read_history
 from project.server import Server
@@ -32,26 +31,29 @@ def main() -> int:
     """
     try:
         configured = settings.load()
-        logging.basicConfig(
-            level=configured.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-        )
+        logs.configure(configured.log_level, configured.log_format)
         with database.available(configured) as url:
-            return asyncio.run(serve(configured, url))
+            # Nobody else reaches the embedded database, so nobody else could make the first.
+            token = tokens.first(configured) if configured.database_url is None else None
+            return asyncio.run(serve(configured, url, token))
     except (SettingsError, database.DatabaseError, AddressError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
 
 
-async def serve(settings: Settings, url: sa.URL) -> int:
-    """Serve the database at `url` until SIGTERM or SIGINT; return the exit code."""
+async def serve(settings: Settings, url: sa.URL, token: str | None = None) -> int:
+    """Serve the database at `url` until SIGTERM or SIGINT; return the exit code.
+
+    A `token` that was just made is shown, this once.
+    """
     signals = catch_signals()
     history = read_history()
     connections = database.Connections(url, settings)
     try:
         revision = await standing(connections, url, history)
-        server = Server(make_app(settings, connections, history))
+        server = Server(make_app(settings, connections, history), proxies=settings.proxies())
         port = listen(server, settings)
-        greet(settings, port, url, revision)
+        greet(settings, port, url, revision, token)
         return await until_stopped(server, settings, signals)
     finally:
         await connections.close()
@@ -102,7 +104,7 @@ def listen(server: Server, settings: Settings) -> int:
     return cast("int", sockets[0].getsockname()[1])
 
 
-def greet(settings: Settings, port: int, url: sa.URL, revision: str) -> None:
+def greet(settings: Settings, port: int, url: sa.URL, revision: str, token: str | None) -> None:
     """Say where the service is, what it uses and how to stop it."""
     name = f"[{settings.address}]" if ":" in settings.address else settings.address
     place = describe(url)
@@ -112,6 +114,7 @@ def greet(settings: Settings, port: int, url: sa.URL, revision: str) -> None:
         f"Serving  http://{name}:{port}/\n"
         f"Database {place}\n"
         f"Revision {revision}\n"
+        f"{f'Token    {token} ({tokens.FIRST}; shown this once){chr(10)}' if token else ''}"
         f"Stop     Ctrl-C, or kill {os.getpid()}",
         flush=True,
     )

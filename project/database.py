@@ -10,7 +10,7 @@ import logging
 import re
 import select
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -31,6 +31,9 @@ EMBEDDED_FOLDER = ROOT / ".postgres"
 #: Rows that travel together from the database to the client: what one request holds in memory.
 #: Fewer would cost a network write for every handful of rows.
 PAGE = 500
+
+#: Bytes of an export that are gathered before they are sent on.
+PIECE = 64 * 1024
 
 #: The advisory lock that one migrator holds: any number that no other program on the database uses.
 MIGRATION_LOCK = 0x70726F6A656374  # "project" in ASCII
@@ -83,6 +86,25 @@ def _dialect() -> sa.Dialect:
     return sa.make_url("postgresql://").get_dialect()()
 
 
+#: Rows of a result, as PostgreSQL wrote them; None is null.
+Rows = list[tuple[bytes | None, ...]]
+
+
+def rows_of(cursor: psycopg.AsyncCursor[Any]) -> Rows:
+    """Return the rows of a result that has come, without making Python objects of the values.
+
+    What is passed on to a client need not be decoded to be encoded again.
+    """
+    result = cursor.pgresult
+    if result is None:
+        return []
+    columns = range(result.nfields)
+    return [
+        tuple([result.get_value(row, column) for column in columns])
+        for row in range(result.ntuples)
+    ]
+
+
 class BusyError(Exception):
     """Every connection was in use for longer than a request may wait."""
 
@@ -112,7 +134,14 @@ class Connections:
     def __init__(self, url: sa.URL, settings: Settings) -> None:
         _, arguments = _dialect().create_connect_args(url)
         limits = _options(url, "project", statement_timeout=settings.statement_seconds)
-        self._arguments = {**arguments, **limits, "autocommit": True}
+        # What is passed on as it comes must look alike on every server.
+        limits["options"] = f"-c timezone=UTC -c intervalstyle=iso_8601 {limits['options']}"
+        self._arguments = {
+            **arguments,
+            **limits,
+            "autocommit": True,
+            "client_encoding": "UTF8",
+        }
         self._turns = asyncio.Semaphore(settings.pool_size)
         self._patience = settings.pool_seconds
         self._idle: list[psycopg.AsyncConnection] = []
@@ -164,6 +193,36 @@ class Connections:
         except TimeoutError:
             raise BusyError from None
 
+    async def run(self, text: bytes, values: Sequence[object] = ()) -> Rows:
+        """Run one statement, and return its rows as the bytes that PostgreSQL wrote."""
+        async with self.lend() as connection:
+            return rows_of(await connection.execute(text, values))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        """Lend a connection for several statements that are carried out together or not at all."""
+        async with self.lend() as connection, connection.transaction():
+            yield connection
+
+    async def copy(self, text: bytes, values: Sequence[object] = ()) -> AsyncGenerator[bytes]:
+        """Yield what a ``COPY … TO STDOUT`` writes, in pieces, as fast as they are taken.
+
+        It may take longer than other statements: as long as its client takes the pieces, each of
+        which has its own limit. Close the generator (``contextlib.aclosing``) to cancel it and
+        free its connection.
+        """
+        async with self.transaction() as connection, connection.cursor() as cursor:
+            await cursor.execute("SET LOCAL statement_timeout = 0")
+            async with cursor.copy(text, values) as copy:
+                piece = bytearray()
+                while row := await copy.read():
+                    piece += row
+                    if len(piece) >= PIECE:
+                        yield bytes(piece)
+                        piece.clear()
+            if piece:
+                yield bytes(piece)
+
     async def stream(self, statement: Statement) -> AsyncGenerator[str]:
         """Yield the first column of a statement's rows, as fast as they are taken.
 
@@ -197,7 +256,7 @@ def migrating(settings: Settings, *, exclusive: bool) -> Iterator[sa.Connection]
     """Connect as the migrator.
 
     Args:
-        settings: Which database, and how long statements may wait for locks and run.
+        settings: Which database, and how long statements may run.
         exclusive: Whether this command changes the database; two such take turns.
 
     Raises:
@@ -211,7 +270,6 @@ def migrating(settings: Settings, *, exclusive: bool) -> Iterator[sa.Connection]
             connect_args=_options(
                 url,
                 "project migration",
-                lock_timeout=settings.migration_lock_seconds,
                 statement_timeout=settings.migration_statement_seconds,
             ),
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -31,13 +32,23 @@ class Server(HTTPServer):
     the answer was handed to the kernel, or the connection closed. Tornado counts neither.
     """
 
-    def initialize(self, application: Application, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401
-        """See ``HTTPServer``; limits are set for a service, not for uploads."""
+    def initialize(  # type: ignore[override]
+        self,
+        application: Application,
+        proxies: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """See ``HTTPServer``; limits are set for a service, not for uploads.
+
+        Of `proxies`, the header ``X-Forwarded-For`` is believed.
+        """
         super().initialize(
             application,
             max_body_size=MAX_BODY,
             body_timeout=30,
             idle_connection_timeout=75,
+            xheaders=bool(proxies),
+            trusted_downstream=list(proxies),
             **kwargs,
         )
         self.application = application

@@ -18,6 +18,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 class SettingsError(ValueError):
@@ -42,14 +43,33 @@ class Settings:
         Seconds, "How long a request waits for a connection before it is answered 503."
     ] = 10
     statement_seconds: Annotated[
-        Seconds, "How long one statement of a request may run; 0 for no limit."
+        Seconds, "How long one statement of a request may run, exports apart; 0 for no limit."
     ] = 30
     client_seconds: Annotated[
         Seconds, "How long a client may take to receive one piece of a streamed answer."
     ] = 30
+    load_bytes: Annotated[
+        Count, "Bytes of a body that is loaded in bulk (lines of JSON, or CSV), at most."
+    ] = 268435456
+    cors_origins: Annotated[
+        str | None,
+        "Origins whose pages may call the API from a browser, as `https://example.org`, "
+        "separated by commas; none, if unset.",
+    ] = None
+    trusted_proxies: Annotated[
+        str | None,
+        "Addresses of proxies, separated by commas, whose `X-Forwarded-For` says where a request "
+        "came from; nobody's, if unset.",
+    ] = None
     migration_lock_seconds: Annotated[
-        Seconds, "How long a statement of a migration waits for a lock; 0 for no limit."
-    ] = 5
+        Seconds,
+        "How long a statement of a migration waits for a lock, and requests behind it; "
+        "0 for no limit.",
+    ] = 0.1
+    migration_tries: Annotated[
+        Count,
+        "How often a migration that gets no lock is tried; 30 tries take some 6 minutes.",
+    ] = 30
     migration_statement_seconds: Annotated[
         Seconds, "How long one statement of a migration may run; 0 for no limit."
     ] = 900
@@ -64,6 +84,17 @@ class Settings:
     log_level: Annotated[
         LogLevel, "`debug`, `info` (one line a request), `warning` or `error`."
     ] = "info"
+    log_format: Annotated[LogFormat, "`text` for people, or `json`: an object on each line."] = (
+        "text"
+    )
+
+    def origins(self) -> frozenset[str]:
+        """Return the origins whose pages may call."""
+        return frozenset(_listed(self.cors_origins))
+
+    def proxies(self) -> list[str]:
+        """Return the addresses of proxies that are believed."""
+        return _listed(self.trusted_proxies)
 
     def __repr__(self) -> str:
         # A URL may hide a password in its query, too, which SQLAlchemy would print.
@@ -88,6 +119,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if text := environ.get(name, "").strip():
             values[field.name] = _parse(name, text, types[field.name])
     return Settings(**values)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def _parse(name: str, text: str, annotation: Any) -> Any:  # noqa: ANN401

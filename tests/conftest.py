@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.orm import DeclarativeBase
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.testing import bind_unused_port
 
@@ -26,10 +27,13 @@ from project import database as db
 from project import embedded
 from project.app import make_app
 from project.database import ROOT
+from project.models import Base, Role
+from project.models.access_token import new_token, token_hash
 from project.revisions import read_history
 from project.server import Server
 from project.settings import Settings
 
+from .shop import ShopBase
 from .transcript import Terminal
 
 # How long an example takes says more of the machine than of the code.
@@ -165,27 +169,33 @@ class Service:
     settings: Settings
 
     async def fetch(
-        self, path: str, accept: str = "*/*", method: str = "GET", **headers: str
+        self,
+        path: str,
+        accept: str = "*/*",
+        method: str = "GET",
+        body: bytes | str | None = None,
+        **headers: str,
     ) -> HTTPResponse:
         return await AsyncHTTPClient().fetch(
             f"http://127.0.0.1:{self.port}{path}",
             method=method,
             headers={"Accept": accept, **headers},
+            body=body,
             raise_error=False,
             allow_nonstandard_methods=True,
         )
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Settings], Service]]:
-    """Start services; call it with settings that name a database."""
+async def serve() -> AsyncIterator[Callable[..., Service]]:
+    """Start services; call it with settings that name a database, and with models if not ours."""
     with ExitStack() as stopping:
         services: list[Service] = []
 
-        def start(settings: Settings) -> Service:
+        def start(settings: Settings, base: type[DeclarativeBase] = Base) -> Service:
             assert settings.database_url is not None
             connections = db.Connections(settings.database_url, settings)
-            server = Server(make_app(settings, connections, read_history()))
+            server = Server(make_app(settings, connections, read_history(), base))
             socket, port = bind_unused_port()
             server.add_socket(socket)
             stopping.callback(server.stop)
@@ -203,6 +213,26 @@ async def serve() -> AsyncIterator[Callable[[Settings], Service]]:
 def service(serve: Callable[[Settings], Service], database: sa.URL) -> Service:
     """A service on a database that stands at head."""
     return serve(Settings(database_url=database))
+
+
+@pytest.fixture
+def shop(serve: Callable[..., Service], database: sa.URL) -> Service:
+    """A service of the shop's models, on a database at head that has their tables, too."""
+    engine = sa.create_engine(database, poolclass=sa.NullPool)
+    ShopBase.metadata.create_all(engine)
+    return serve(Settings(database_url=database), ShopBase)
+
+
+def sign_in(url: sa.URL, role: Role) -> dict[str, str]:
+    """Make an account of that role; return the header that it signs in with."""
+    token = new_token()
+    execute(
+        url,
+        f"INSERT INTO account (email, role) VALUES ('{role}{next(serial)}@example.org', '{role}')",
+        "INSERT INTO access_token (account_id, token_hash, label)"
+        f" SELECT max(id), decode('{token_hash(token).hex()}', 'hex'), 'test' FROM account",
+    )
+    return {"Authorization": f"Bearer {token}"}
 
 
 @dataclass

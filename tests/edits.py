@@ -22,12 +22,24 @@ from project.schema.autogenerate.renames import Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.drift import Connection, connected
+from project.schema.facts import MetadataFacts
 from project.schema.source import Source
 
 from .conftest import Databases
 from .foreign import INI
 
 CASES = Path(__file__).with_name("cases")
+
+NOTHING_HIDDEN = MetadataFacts(
+    metadatas=1,
+    tables=(),
+    schemas=(),
+    version_table="alembic_version",
+    version_table_schema=None,
+    include_schemas=False,
+    imported=frozenset(),
+    filters=(),
+)
 
 #: The foreign project; what it migrates is not its affair here.
 ENV = """
@@ -65,6 +77,9 @@ class Edit:
     loses: Sequence[str] = ()  # beginnings of the losses that are told
     irreversible: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     def turned(self) -> "Edit":
         """Return the edit that takes it back, of which only this is known: it comes out right."""
         return Edit(f"{self.name}, taken back", self.after, self.before)
@@ -89,7 +104,8 @@ def metadata_of(models: str) -> sa.MetaData:
 
     def statement(when: str) -> Callable[[str], tuple[()]]:
         def add(sql: str) -> tuple[()]:
-            event.listen(metadata, when, sa.DDL(sql.replace("%", "%%")))
+            ddl = sa.DDL(sql.replace("%", "%%"))  # type: ignore[no-untyped-call]
+            event.listen(metadata, when, ddl)
             return ()
 
         return add
@@ -105,16 +121,20 @@ def metadata_of(models: str) -> sa.MetaData:
     return made
 
 
+def _schemas(metadata: sa.MetaData) -> Iterator[str]:
+    for table in metadata.tables.values():
+        types = (getattr(column.type, "item_type", column.type) for column in table.columns)
+        for owner in (table, *types):
+            if name := getattr(owner, "schema", None):
+                yield str(name)
+
+
 def create(url: sa.URL, metadata: sa.MetaData) -> None:
     """Make what models say, as the worker does."""
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        types = (
-            getattr(c.type, "item_type", c.type) for t in metadata.tables.values() for c in t.c
-        )
-        owners = [*metadata.tables.values(), *types]
-        for name in sorted({owner.schema for owner in owners if getattr(owner, "schema", None)}):
-            connection.execute(sa.schema.CreateSchema(str(name), if_not_exists=True))
+        for name in sorted(set(_schemas(metadata))):
+            connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
         metadata.create_all(connection)
 
 
@@ -180,7 +200,18 @@ class Bench:
         sides = [Side.of(connection, []) for connection in self.connections]
         copy = self.urls[0]
         bench = Workbench(
-            *(copy, copy, self.source, *self.connections, *sides, (), []), another=self.another
+            history=copy,
+            copy=copy,
+            source=self.source,
+            declared=self.source,
+            facts=NOTHING_HIDDEN,
+            trying=self.connections[0],
+            models=self.connections[1],
+            before=sides[0],
+            after=sides[1],
+            ignore=(),
+            leave_out=[],
+            another=self.another,
         )
         proposal = propose(bench, declared, self.folder, _nobody, _nobody_knows)
         told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts

@@ -8,6 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from project.schema.configuration import Project
+from project.schema.drift import models_against_migrations
+from project.schema.finding import Report
+from project.schema.roundtrip import roundtrip
 from project.schema.source import Source
 
 from .conftest import execute
@@ -56,6 +60,16 @@ INI = """
 script_location = migrations
 prepend_sys_path = .
 path_separator = os
+"""
+
+#: Models that the migration below agrees with if its name is "one".
+AGREEING = """
+import sqlalchemy as sa
+
+class Base:
+    metadata = sa.MetaData()
+
+one = sa.Table("one", Base.metadata, sa.Column("id", sa.Integer, primary_key=True))
 """
 
 #: A migration that creates and drops a table of its own name.
@@ -119,3 +133,15 @@ def relations(url: sa.URL) -> list[str]:
         " AND relname !~ '^alembic_version' ORDER BY 1"
     )
     return [row[0] for row in execute(url, query)]
+
+
+def check(foreign: Foreign) -> Report:
+    return models_against_migrations(Project.load(foreign.ini), foreign.scratch)
+
+
+def walk(foreign: Foreign) -> Report:
+    return roundtrip(Project.load(foreign.ini), foreign.scratch)
+
+
+def errors(report: Report) -> list[tuple[str, str]]:
+    return [(each.code, each.object) for each in report.findings if each.level == "error"]

@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 from project.app import make_app
 from project.database import ROOT, Connections
 from project.revisions import read_history
+from project.schema.__main__ import parser
 from project.settings import Settings
 
 from .transcript import Terminal
@@ -43,7 +44,23 @@ def test_every_route_is_in_the_reference() -> None:
     app = make_app(Settings(), nowhere, read_history())
     [routes] = [rule.target.rules for rule in app.default_router.rules[:1]]
     for route in routes:
-        assert f"`GET {route.matcher.regex.pattern.rstrip('$')}`" in reference
+        path = route.matcher.regex.pattern.rstrip("$").replace("/([^/]+)", "/{key}")
+        path = path.replace(r"(\w+)", "{table}")
+        # What the models declare is described once for all.
+        path = re.sub(r"^/api/\w+", "/api/{table}", path)
+        assert f"`GET {path}`" in reference
+
+
+def test_every_option_of_check_and_roundtrip_is_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "reference" / "schema.md").read_text()
+    verbs = next(action for action in parser()._actions if action.dest == "verb")  # noqa: SLF001
+    assert isinstance(verbs.choices, dict)
+    for verb in verbs.choices.values():
+        for action in verb._actions:  # noqa: SLF001
+            if action.option_strings and action.dest != "help":
+                found = [word for word in action.option_strings if f"`{word}" in reference]
+                spelled = re.findall(r"(?<=roundtrip )--\w+|(?<=check )--\w+", reference)
+                assert found or set(action.option_strings) & set(spelled), action.option_strings
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -94,23 +94,23 @@ def test_a_command_that_only_looks_does_not_wait(looking: str, database: sa.URL)
 
 
 def test_the_migrator_has_limits_and_a_name(database: sa.URL) -> None:
-    settings = Settings(
-        database_url=database, migration_lock_seconds=1.5, migration_statement_seconds=60
-    )
+    settings = Settings(database_url=database, migration_statement_seconds=60)
     with db.migrating(settings, exclusive=True) as connection:
         assert not connection.in_transaction()  # else Alembic would take it for the caller's
         shown = [
             connection.scalar(sa.text(f"SHOW {name}"))
-            for name in ("lock_timeout", "statement_timeout", "application_name")
+            for name in ("statement_timeout", "application_name")
         ]
-    assert shown == ["1500ms", "1min", "project migration"]
+    assert shown == ["1min", "project migration"]
 
 
 def test_options_of_the_url_are_kept_beside_the_limits(database: sa.URL) -> None:
     named = database.update_query_dict({"options": "-c search_path=elsewhere"})
     with db.migrating(Settings(database_url=named), exclusive=False) as connection:
-        shown = [connection.scalar(sa.text(f"SHOW {n}")) for n in ("search_path", "lock_timeout")]
-    assert shown == ["elsewhere", "5s"]
+        shown = [
+            connection.scalar(sa.text(f"SHOW {n}")) for n in ("search_path", "statement_timeout")
+        ]
+    assert shown == ["elsewhere", "15min"]
 
 
 def test_a_migration_that_fails_leaves_those_before_it(

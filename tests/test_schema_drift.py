@@ -20,6 +20,7 @@ from project.schema.drift import (
 )
 from project.schema.finding import Report
 from project.schema.roundtrip import roundtrip
+from project.schema.scratch import ScratchError
 
 from .conftest import Databases, execute, secret, until
 
@@ -424,7 +425,7 @@ def test_only_revisions_that_are_new_in_git_are_walked(foreign: Foreign) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["facts"] == [
-        "1 revisions proved with rows in the tables (seed 1)"
+        "1 of 3 revisions proved with rows in the tables (seed 1)"
     ]
 
 
@@ -435,3 +436,95 @@ def test_scratch_databases_are_gone_afterwards(foreign: Foreign) -> None:
 
     left = [name for (name,) in execute(foreign.server, mine) if f"_{os.getpid()}_" in name]
     assert left == []
+
+
+TRIGGER = """    op.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    op.execute("CREATE TRIGGER tr BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION f()")
+"""
+
+
+def test_what_a_difference_contradicts_is_said_and_what_models_cannot_say_may_be_left_out(
+    foreign: Foreign,
+) -> None:
+    foreign.edit("models.py", "sa.String(50)", "sa.String(60)")
+    declared = "CREATE VIEW v AS SELECT 1 AS one"
+    path = foreign.folder / "models.py"
+    listen = f'\nsa.event.listen(metadata, "after_create", sa.DDL("{declared}"))\n'
+    path.write_text(path.read_text() + listen)
+    second = "migrations/versions/second.py"
+    foreign.edit(second, "def upgrade():\n", "def upgrade():\n" + TRIGGER)
+    origins = {f.object: f.origin for f in foreign.check().findings}
+    assert origins == {
+        "column public.note.text": "models",
+        "view public.v": "declared",
+        "function public.f()": "undeclared",
+        "trigger public.note.tr": "undeclared",
+    }
+    (foreign.folder / "pyproject.toml").write_text("[tool.project.schema]\nundeclared = false\n")
+    project = Project.load(foreign.folder / "alembic.ini")
+    report = models_against_migrations(project, foreign.server)
+    assert {f.origin for f in report.findings} == {"models", "declared"}
+    assert "2 differences in what models cannot say are left out" in report.facts
+    (foreign.folder / "pyproject.toml").write_text("[tool.project.schema]\nundeclared = 3\n")
+    with pytest.raises(UsageError):
+        Project.load(foreign.folder / "alembic.ini")
+
+
+def test_the_order_of_columns_is_a_note(foreign: Foreign) -> None:
+    colour = '    sa.Column("colour", sa.Enum("red", "green", name="colour")),\n'
+    foreign.edit("models.py", colour, "")
+    foreign.edit("models.py", "    metadata,\n", "    metadata,\n" + colour)
+    report = foreign.check()
+    assert report.agrees
+    [note] = report.findings
+    assert (note.code, note.object, note.expected, note.found) == (
+        "column-order",
+        "table public.note",
+        "colour, id, text",
+        "id, text, colour",
+    )
+
+
+def test_a_model_that_was_never_imported_is_found(foreign: Foreign) -> None:
+    def write(name: str, text: str) -> None:
+        path = foreign.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    declaring = (
+        "from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column\n"
+        "class Base(DeclarativeBase): pass\nmetadata = Base.metadata\n"
+    )
+    model = (
+        "class {0}(Base):\n    __tablename__ = '{0}'\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+    )
+    importing = "from app.base import Base, Mapped, mapped_column\n"
+    write("app/__init__.py", "")
+    write("app/base.py", declaring)
+    write("app/users/__init__.py", "")
+    write("app/users/models.py", importing + model.format("User"))
+    # Never imported:
+    write("app/orders/__init__.py", "")
+    write("app/orders/models.py", importing + "\n" + model.format("Order"))
+    # No models of the application:
+    write("app/abstract.py", importing + "class Dated(Base):\n    __abstract__ = True\n")
+    write("app/tests/test_it.py", importing + model.format("Tried"))
+    write("app/elsewhere.py", model.format("Foreign").replace("Base", "OtherBase"))
+    write("app/plain.py", "class Plain:\n    pass\n")
+    write("app/broken.py", "class (")
+    write("models.py", "import app.users.models\nfrom app.base import metadata\n")
+    found = [f for f in foreign.check().findings if f.code == "model-not-imported"]
+    assert [(f.object, f.path, f.line) for f in found] == [
+        ("model Order", "app/orders/models.py", 3)
+    ]
+
+
+def test_an_extension_that_the_scratch_server_lacks_is_named(foreign: Foreign) -> None:
+    foreign.edit(
+        "migrations/versions/first.py",
+        "def upgrade():",
+        "def upgrade():\n    op.execute('CREATE EXTENSION no_such_extension')",
+    )
+    with pytest.raises(ScratchError, match=r"extension no_such_extension: .*SCRATCH_DATABASE_URL"):
+        foreign.check()

@@ -71,7 +71,7 @@ def test_the_facts_of_metadata_have_files_and_lines(
     assert (facts.metadatas, facts.schemas) == (1, ("shop", "types"))
     assert (facts.version_table, facts.version_table_schema) == ("v", None)
     assert facts.include_schemas
-    assert facts.has_filters
+    assert facts.filters
     assert facts.filters == ("include_object",)
     written = MODELS.splitlines()
     assert {name: written[place.line - 1].strip() for name, place in facts.places.items()} == {

@@ -188,6 +188,7 @@ def test_json_has_all_members_in_a_stable_order() -> None:
             ("remedy", ""),
             ("path", "alembic/versions/174a4b09932c_account.py"),
             ("line", 0),
+            ("origin", ""),
         ],
         list(asdict(ERROR).items()),
     ]
@@ -411,6 +412,7 @@ def test_sarif_has_the_members_that_code_scanning_needs() -> None:
             "expected": "text",
             "found": "character varying(80)",
             "remedy": 'op.alter_column("account", "email", type_=sa.Text())',
+            "origin": "",
         },
     }
     assert (note["ruleIndex"], note["level"]) == (1, "note")

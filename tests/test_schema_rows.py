@@ -98,7 +98,7 @@ def test_columns_of_every_type_get_ordinary_and_extreme_values(empty_database: s
     assert max(map(len, texts)) > 500
     assert "xxxxx" in column(contents, "broad", "short")
     assert {"{}", "{NULL}"} <= set(column(contents, "broad", "numbers"))
-    assert {"infinity", "4713-01-01 BC"} <= set(column(contents, "broad", "day"))
+    assert {"0001-01-01", "9999-12-31"} <= set(column(contents, "broad", "day"))
     for name in contents["public", "broad"].columns:
         values = column(contents, "broad", name)
         assert any(value is not None for value in values), name
@@ -436,3 +436,17 @@ def test_a_table_of_any_columns_is_filled(
     )
     assert made(filling) == {"anything": 8}
     assert len(contents["public", "anything"].rows) == 8
+
+
+def test_numbers_that_the_application_draws_begin_after_those_of_the_rows(
+    empty_database: sa.URL,
+) -> None:
+    filling, contents = filled(
+        empty_database,
+        "CREATE SEQUENCE permission_id_seq",
+        "CREATE TABLE permission (id integer PRIMARY KEY, name text)",
+    )
+    assert made(filling) == {"permission": 8}
+    assert column(contents, "permission", "id") == [str(number) for number in range(1, 9)]
+    with connected(empty_database) as connection:
+        assert connection.execute("SELECT nextval('permission_id_seq')").fetchone() == (9,)

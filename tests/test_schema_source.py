@@ -171,7 +171,8 @@ def test_another_database_than_postgresql_is_refused(
     with pytest.raises(SourceError) as caught:
         foreign.open().upgrade(empty_database, "head")
     assert str(caught.value) == (
-        "Cannot upgrade to head: it connects to sqlite, and only PostgreSQL is supported."
+        "Cannot upgrade to head: it connects to sqlite; let its settings name a PostgreSQL, any "
+        "one: every connection is led to a scratch database."
     )
 
 

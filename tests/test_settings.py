@@ -24,11 +24,16 @@ def test_every_setting_is_read_under_its_name() -> None:
         "POOL_SECONDS": "1.5",
         "STATEMENT_SECONDS": "2",
         "CLIENT_SECONDS": "3",
+        "LOAD_BYTES": "1000",
+        "CORS_ORIGINS": "https://example.org",
+        "TRUSTED_PROXIES": "192.0.2.1,192.0.2.2",
         "MIGRATION_LOCK_SECONDS": "4",
+        "MIGRATION_TRIES": "7",
         "MIGRATION_STATEMENT_SECONDS": "0",
         "PREROLL_SECONDS": "5",
         "DRAIN_SECONDS": "6",
         "LOG_LEVEL": "warning",
+        "LOG_FORMAT": "json",
     }
     assert set(given) == {field.name.upper() for field in fields(Settings)}
     settings = load(given)

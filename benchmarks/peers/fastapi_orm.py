@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import uvicorn
-from fastapi import Depends, FastAPI
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, FastAPI, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import String, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -34,6 +34,10 @@ class Row(BaseModel):
     name: str
 
 
+class NewRow(BaseModel):
+    name: Annotated[str, Field(max_length=50)]
+
+
 engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10, max_overflow=0)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 app = FastAPI()
@@ -47,6 +51,45 @@ async def session() -> AsyncIterator[AsyncSession]:
 @app.get("/", response_model=list[Row])
 async def root(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[MyTable]:
     return (await session.scalars(select(MyTable).order_by(MyTable.id))).all()
+
+
+@app.get("/api/my_table", response_model=list[Row])
+async def page(
+    session: Annotated[AsyncSession, Depends(session)],
+    id: str | None = None,  # noqa: A002
+) -> Sequence[MyTable]:
+    rows = select(MyTable).order_by(MyTable.id).limit(100)
+    if id is not None:
+        rows = rows.where(MyTable.id > int(id.removeprefix("gt.")))
+    return (await session.scalars(rows)).all()
+
+
+@app.get("/api/my_table/{key}", response_model=Row)
+async def row(session: Annotated[AsyncSession, Depends(session)], key: int) -> MyTable:
+    found = await session.get(MyTable, key)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+@app.post("/api/my_table", response_model=Row, status_code=201)
+async def insert(session: Annotated[AsyncSession, Depends(session)], given: NewRow) -> MyTable:
+    made = MyTable(**given.model_dump())
+    session.add(made)
+    await session.commit()
+    return made
+
+
+@app.patch("/api/my_table/{key}", response_model=Row)
+async def change(
+    session: Annotated[AsyncSession, Depends(session)], key: int, given: NewRow
+) -> MyTable:
+    found = await session.get(MyTable, key)
+    if found is None:
+        raise HTTPException(404)
+    found.name = given.name
+    await session.commit()
+    return found
 
 
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)

@@ -12,6 +12,8 @@ import mimeparse
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler
 
+from project import logs
+from project.api.faults import FaultError
 from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
 from project.revisions import History
@@ -21,6 +23,16 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 HTML = "text/html"
+
+#: Pages have styles of their own, and nothing else: no script, no picture, no form, no frame.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+
+#: Headers that a page of another origin may read, and those that it may send.
+EXPOSED = "Content-Range, ETag, Link, Location, Preference-Applied, Retry-After"
+ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer"
 
 #: What the access log shows for a client that left before it was answered (nginx's number).
 CLIENT_LEFT = 499
@@ -34,6 +46,11 @@ class Handler(RequestHandler):
     """
 
     _task: asyncio.Task[Any] | None = None
+
+    @functools.cached_property
+    def request_id(self) -> str:
+        """What the request is called, in logs and in the answer's ``X-Request-ID``."""
+        return logs.named(self.request.headers.get("X-Request-ID"))
 
     @property
     def connections(self) -> Connections:
@@ -55,8 +72,22 @@ class Handler(RequestHandler):
         """Whether the service is about to stop."""
         return cast("bool", self.settings["draining"])
 
+    def set_default_headers(self) -> None:
+        """Say to browsers what they may do with whatever is answered: next to nothing."""
+        self.set_header("X-Request-ID", self.request_id)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
+        if origins := self.limits.origins():
+            self.add_header("Vary", "Origin")
+            origin = self.request.headers.get("Origin")
+            if origin in origins:
+                self.set_header("Access-Control-Allow-Origin", origin)
+                self.set_header("Access-Control-Expose-Headers", EXPOSED)
+
     def prepare(self) -> None:
         """Remember the task, so that it can be stopped when the client leaves."""
+        logs.request_id.set(self.request_id)
         self._task = asyncio.current_task()
 
     async def head(self, *args: str) -> None:
@@ -67,14 +98,17 @@ class Handler(RequestHandler):
         """Say which methods this address answers."""
         self.set_status(204)
         self.set_header("Allow", self.allowed())
+        if "Access-Control-Allow-Origin" in self._headers:
+            self.set_header("Access-Control-Allow-Methods", self.allowed())
+            self.set_header("Access-Control-Allow-Headers", ACCEPTED)
+            self.set_header("Access-Control-Max-Age", "600")
 
-    @classmethod
-    def allowed(cls) -> str:
+    def allowed(self) -> str:
         """Return the methods that the handler defines, as the ``Allow`` header has them."""
         defined = {
             method
-            for method in cls.SUPPORTED_METHODS
-            if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())
+            for method in self.SUPPORTED_METHODS
+            if getattr(type(self), method.lower()) is not getattr(RequestHandler, method.lower())
         }
         return ", ".join(sorted(defined if "GET" in defined else defined - {"HEAD"}))
 
@@ -155,7 +189,7 @@ class Handler(RequestHandler):
 
         The access log has the status of every answer.
         """
-        if isinstance(value, HTTPError | TimeoutError):
+        if isinstance(value, HTTPError | FaultError | TimeoutError):
             return
         status = problem_of(value, 500).status
         if status == 500:  # noqa: PLR2004
@@ -171,6 +205,7 @@ class NotFound(Handler):
 
     def prepare(self) -> None:
         """Refuse, whatever the method."""
+        super().prepare()
         raise ProblemError(Problem(404, f"Nothing is served at {self.request.path}."))
 
 

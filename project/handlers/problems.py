@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import psycopg
 from tornado.web import HTTPError
 
+from project.api.faults import FaultError
 from project.database import BusyError
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,16 +27,18 @@ class Problem(NamedTuple):
     type: str = "about:blank"
     title: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    errors: tuple[dict[str, str], ...] = ()
 
     def members(self, instance: str) -> dict[str, Any]:
         """Return the members of the JSON object (RFC 9457, section 3.1)."""
-        return {
+        members: dict[str, Any] = {
             "type": self.type,
             "title": self.title or http.HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,
         }
+        return {**members, "errors": self.errors} if self.errors else members
 
 
 class ProblemError(HTTPError):
@@ -85,6 +88,10 @@ def problem_of(error: BaseException | None, status: int) -> Problem:
     """
     if isinstance(error, ProblemError):
         return error.problem
+    if isinstance(error, FaultError):
+        errors = tuple(fault.member() for fault in error.faults)
+        kind = "body" if error.status == 422 else "query"  # noqa: PLR2004
+        return Problem(error.status, error.detail, f"urn:project:problem:{kind}", errors=errors)
     if isinstance(error, HTTPError):
         return Problem(status, DETAILS.get(status, http.HTTPStatus(status).description))
     for kinds, kind, detail in DATABASE:

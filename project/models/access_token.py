@@ -1,16 +1,31 @@
 """Bearer tokens by which accounts sign in."""
 
+import hashlib
+import secrets
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from project.models.account import Account
 from project.models.base import Base, Key, Moment, Now
+from project.models.resource import Resource
+from project.models.role import Role
+
+#: What every token begins with, so that people and secret scanners know one when they see it.
+PREFIX = "project_"
 
 
 class AccessToken(Base):
     """A token of an account; the token itself is shown once, when it is made, and not stored."""
 
     __tablename__ = "access_token"
+    __resource__ = Resource(
+        read=Role.admin,
+        write=Role.admin,
+        hidden=("token_hash",),
+        read_only=("created_at", "last_used_at"),
+        embed=("account",),
+    )
 
     id: Mapped[Key] = mapped_column(comment="Number of the token.")
     account_id: Mapped[int] = mapped_column(
@@ -40,3 +55,16 @@ class AccessToken(Base):
         ),
         {"comment": "Bearer tokens by which accounts sign in; only their hashes."},
     )
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess: 256 bits from the system's source of randomness."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is stored of a token.
+
+    A plain SHA-256 will do: what cannot be guessed need not be made slow to try.
+    """
+    return hashlib.sha256(token.encode()).digest()

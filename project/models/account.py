@@ -1,26 +1,21 @@
 """People and programs that may sign in, and what they may do."""
 
-from enum import StrEnum
-
 from sqlalchemy import Enum, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy_utils import EmailType
 
 from project.models.base import Base, Key, Now
-
-
-class Role(StrEnum):
-    """What an account may do; each role may do all that the one before it may."""
-
-    reader = "reader"
-    editor = "editor"
-    admin = "admin"
+from project.models.resource import Resource
+from project.models.role import Role
 
 
 class Account(Base):
     """Somebody who may sign in."""
 
     __tablename__ = "account"
+    __resource__ = Resource(
+        read=Role.admin, write=Role.admin, read_only=("created_at",), embed=("access_token",)
+    )
 
     id: Mapped[Key] = mapped_column(comment="Number of the account.")
     email: Mapped[str] = mapped_column(

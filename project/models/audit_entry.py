@@ -8,6 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from project.models.base import Base, Key, Now
+from project.models.resource import Resource
+from project.models.role import Role
 
 
 class Action(StrEnum):
@@ -22,6 +24,7 @@ class AuditEntry(Base):
     """One change of one row."""
 
     __tablename__ = "audit_entry"
+    __resource__ = Resource(read=Role.admin)
 
     id: Mapped[Key] = mapped_column(comment="Number of the entry, in the order of writing.")
     happened_at: Mapped[Now] = mapped_column(comment="When the change was made.")

@@ -6,9 +6,14 @@ from typing import Annotated, ClassVar
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
+from project.models.resource import Resource
+
 
 class Base(DeclarativeBase):
     """The base of every model; its metadata is what Alembic compares the database with."""
+
+    #: How the model is served over HTTP; it is not, unless the model itself says so.
+    __resource__: ClassVar[Resource | None] = None
 
     # Every constraint has a name that a migration can say. `column_0_N_name` joins the names of
     # all columns: with `column_0_name`, two constraints that begin alike would share a name.

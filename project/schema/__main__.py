@@ -4,8 +4,8 @@ Exit codes: 0 agree, 1 findings, 2 could not ask.
 """
 
 import argparse
+import logging
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,14 +20,18 @@ from project.schema.drift import (
     models_against_migrations,
 )
 from project.schema.finding import Report
+from project.schema.progress import shown
 from project.schema.report import FORMATS, render
 from project.schema.roundtrip import SEED, roundtrip
+from project.schema.selection import Selection
 from project.schema.source import SourceError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Ask, print the report, and return the exit code."""
     options = parser().parse_args(arguments)
+    # What the driver notices while a failure is cleaned up is no sentence for a person.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     try:
         report = ask(options)
     except KeyboardInterrupt:
@@ -35,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (UsageError, SourceError, scratch.ScratchError, psycopg.OperationalError) as error:
         if options.traceback:
+            if isinstance(error, SourceError):
+                print(error.details, file=sys.stderr)  # noqa: T201
             raise
         sentence = str(error).strip().splitlines()[0]
         if isinstance(error, psycopg.OperationalError):
@@ -67,6 +73,30 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="variable from which the project's env.py takes its database",
     )
+    common.add_argument(
+        "-x",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="arguments",
+        help="what the project's env.py takes from alembic -x",
+    )
+    common.add_argument(
+        "--prepare",
+        metavar="CODE",
+        help="Python to run before the project's env.py",
+    )
+    common.add_argument(
+        "--before",
+        type=Path,
+        metavar="FILE",
+        help="SQL that makes what the first revision expects to find",
+    )
+    common.add_argument(
+        "--python",
+        metavar="PATH",
+        help="interpreter that has what the project needs (default: this one)",
+    )
     common.add_argument("--format", choices=sorted(FORMATS), default="text")
     common.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
     common.add_argument("--traceback", action="store_true", help="show where an error comes from")
@@ -90,10 +120,17 @@ def parser() -> argparse.ArgumentParser:
         help="record the revisions as they are; later edits are findings",
     )
     walk = verbs.add_parser("roundtrip", parents=[common], help="every revision there and back")
-    walk.add_argument("revisions", nargs="*", help="only these; default: all")
     walk.add_argument(
+        "revisions",
+        nargs="*",
+        metavar="REV|BASE..HEAD",
+        help="only these, named as Alembic takes them: ae10, head-1, ae10..heads",
+    )
+    which = walk.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="all revisions (the default)")
+    which.add_argument(
         "--since",
-        metavar="BASE",
+        metavar="COMMIT",
         help="only revisions whose files are new since this commit (origin/main)",
     )
     walk.add_argument("--seed", type=int, default=SEED, help="of the generated rows")
@@ -117,20 +154,42 @@ def ask_check(options: argparse.Namespace, server: sa.URL) -> Report:
         if live is None:
             raise UsageError("--metadata is compared with a database; name it with --database.")
         return metadata_against_database(options.metadata, Path.cwd(), server, live)
-    project = Project.load(options.config, section=options.name, url_env=options.url_env)
+    project = asked(options)
     if options.record:
         with scratch.database(server) as empty, project.open(empty) as source:
             integrity.record(source.history)
-    if live is not None:
-        return database_against_migrations(project, server, live, privileges=options.privileges)
-    return models_against_migrations(project, server, privileges=options.privileges)
+    with shown(sys.stderr) as progress:
+        if live is not None:
+            return database_against_migrations(
+                project, server, live, privileges=options.privileges, progress=progress
+            )
+        return models_against_migrations(
+            project, server, privileges=options.privileges, progress=progress
+        )
 
 
 def ask_roundtrip(options: argparse.Namespace, server: sa.URL) -> Report:
     """Answer ``roundtrip``."""
-    project = Project.load(options.config, section=options.name, url_env=options.url_env)
-    only = chosen(options, project, server)
-    return roundtrip(project, server, only=only, seed=options.seed, progress=show_progress)
+    project = asked(options)
+    if options.all and options.revisions:
+        raise UsageError(f"--all or {' '.join(options.revisions)}: name one of them.")
+    only = Selection(options.revisions, options.since)
+    with shown(sys.stderr) as progress:
+        return roundtrip(project, server, only=only, seed=options.seed, progress=progress)
+
+
+def asked(options: argparse.Namespace) -> Project:
+    """Return the project, which is run in the current folder, as by Alembic."""
+    return Project.load(
+        options.config,
+        section=options.name,
+        url_env=options.url_env,
+        python=options.python,
+        folder=Path.cwd(),
+        arguments=options.arguments,
+        prepare=options.prepare,
+        before=options.before,
+    )
 
 
 def database(text: str) -> sa.URL:
@@ -146,66 +205,6 @@ def database(text: str) -> sa.URL:
         raise UsageError(
             "The database cannot be read; expected postgresql://user:password@host:port/name."
         ) from None
-
-
-def chosen(options: argparse.Namespace, project: Project, server: sa.URL) -> list[str] | None:
-    """Return the revisions to prove; None for all.
-
-    Raises:
-        UsageError: git does not know the commit, or a revision does not exist.
-
-    """
-    if not options.since and not options.revisions:
-        return None
-    with scratch.database(server) as empty, project.open(empty) as source:
-        revisions = source.revisions
-    if options.since:
-        new = added_since(options.since, project.ini.parent)
-        return [r.revision for r in revisions if r.path.resolve() in new]
-    known = {revision.revision for revision in revisions}
-    if strangers := set(options.revisions) - known:
-        raise UsageError(f"There is no revision {', '.join(sorted(strangers))}.")
-    return list(options.revisions)
-
-
-def added_since(base: str, folder: Path) -> set[Path]:
-    """Return the files that git has, or could add, and that the commit has not.
-
-    Raises:
-        UsageError: git does not know the commit.
-
-    """
-    git = ["git", "-C", str(folder)]
-    diff = subprocess.run(  # noqa: S603
-        [*git, "diff", "--name-only", "--diff-filter=A", "--relative", base, "--"],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if diff.returncode:
-        raise UsageError(f"git cannot compare with {base}: {diff.stderr.strip().splitlines()[0]}")
-    others = subprocess.run(  # noqa: S603
-        [*git, "ls-files", "--others", "--exclude-standard"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    names = (diff.stdout + others.stdout).splitlines()
-    return {(folder / name).resolve() for name in names}
-
-
-def show_progress(done: int, number: int, revision: str) -> None:
-    """Show a bar on a terminal, a line now and then elsewhere."""
-    if sys.stderr.isatty():
-        filled = 30 * done // max(number, 1)
-        sys.stderr.write(
-            f"\r[{'#' * filled}{'.' * (30 - filled)}] {done}/{number} {revision}\033[K"
-        )
-        if done + 1 == number:
-            sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
-    elif done and done % 25 == 0:
-        print(f"{done} of {number} revisions", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -14,6 +14,8 @@ from alembic.util import load_python_file
 
 from project.schema.steering import RefusedError, Steering
 
+Answer = TypeVar("Answer")
+
 #: Python keeps what it has compiled by the time of the file, which is not fine enough here.
 serial = itertools.count()
 
@@ -21,7 +23,7 @@ serial = itertools.count()
 def run(path: Path, function: Literal["upgrade", "downgrade"], steering: Steering) -> None:
     """Run one function of a migration on the scratch database, in a transaction it may leave."""
 
-    def call(connection: sa.Connection) -> None:
+    def call(connection: "sa.engine.Connection") -> None:
         context = MigrationContext.configure(connection)
         copy = path.with_name(f"candidate_{os.getpid()}_{next(serial)}.py")
         copy.write_bytes(path.read_bytes())
@@ -36,28 +38,27 @@ def run(path: Path, function: Literal["upgrade", "downgrade"], steering: Steerin
 
 
 def connected(
-    steering: Steering, run: Callable[[sa.Connection], None], *, transaction: bool = True
-) -> None:
-    """Connect to the scratch database, with the driver and the search path of the project.
+    steering: Steering, run: "Callable[[sa.engine.Connection], Answer]", *, transaction: bool = True
+) -> "Answer":
+    """Work on the scratch database, with the driver and the search path of the project.
 
     It has perhaps no other driver.
     """
 
-    async def connect_asynchronously() -> None:
+    async def asynchronously() -> "Answer":
         # Only here: it needs greenlet, which a synchronous project does without.
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
-        engine = create_async_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
+        engine = create_async_engine(url, poolclass=sa.pool.NullPool, connect_args=behaviour)
         async with engine.begin() if transaction else engine.connect() as connection:
-            await connection.run_sync(run)
+            return await connection.run_sync(run)
 
     dialect, behaviour = steering.dialect, steering.behaviour
     if dialect is None:
         raise RefusedError("env.py opens no connection through SQLAlchemy")
     url = steering.scratch.set(drivername=f"postgresql+{dialect.driver}")
     if dialect.is_async:
-        asyncio.run(connect_asynchronously())
-        return
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=behaviour)
+        return asyncio.run(asynchronously())
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=behaviour, future=True)
     with engine.begin() if transaction else engine.connect() as connection:
-        run(connection)
+        return run(connection)

@@ -1,13 +1,16 @@
 """An Alembic project, and how it wants to be asked."""
 
+import shutil
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from project.schema.finding import Finding, Report
@@ -46,33 +49,105 @@ class Project:
     section: str = "alembic"
     url_env: str | None = None  # the variable from which its env.py takes the URL
     ignore: tuple[Ignore, ...] = ()
+    python: str = sys.executable  # the interpreter that has what the project needs
+    folder: Path | None = None  # where it is run; None for the folder of its configuration
+    arguments: tuple[str, ...] = ()  # what env.py gets from ``context.get_x_argument()``
+    prepare: str | None = None  # Python that its process runs before env.py
+    before: Path | None = None  # SQL that a database needs before its history begins
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns hold
     safe: bool = True  # whether autogenerate writes what requests in flight do not notice
+    undeclared: bool = True  # whether to speak of what models cannot say
 
     @classmethod
-    def load(
-        cls, ini: str | Path, *, section: str = "alembic", url_env: str | None = None
+    def load(  # noqa: PLR0913
+        cls,
+        ini: str | Path,
+        *,
+        section: str = "alembic",
+        url_env: str | None = None,
+        python: str | None = None,
+        folder: Path | None = None,
+        arguments: Sequence[str] = (),
+        prepare: str | None = None,
+        before: Path | None = None,
     ) -> "Project":
         """Take what is not given from ``[tool.project.schema]`` of the pyproject.toml beside it.
 
+        Args:
+            ini: Its ``alembic.ini`` or ``pyproject.toml``.
+            section: As with ``alembic --name``.
+            url_env: The variable from which its env.py takes the URL.
+            python: The interpreter that has what the project needs; this one, unless given.
+            folder: Where it is run; the folder of its configuration, unless given.
+            arguments: As with ``alembic -x``.
+            prepare: Python that its process runs before env.py: what its own command for
+                migrations would do first.
+            before: A file of SQL that makes what the history expects to find.
+
         Raises:
-            UsageError: there is no such file, or an ``ignore`` lacks its pattern or its reason.
+            UsageError: there is no such file or interpreter, or what is said in the table cannot
+                be understood.
 
         """
         path = Path(ini).resolve()
         if not path.is_file():
             raise UsageError(f"There is no {ini}; name the project's alembic.ini with -c.")
         table = _table(path.parent / "pyproject.toml")
-        ignore = tuple(_ignored(table.get("ignore", [])))
-        safe = bool(table.get("safe", True))
-        return cls(path, section, url_env or table.get("url_env"), ignore, safe)
+        if before is None and "before" in table:
+            before = path.parent / table["before"]
+        if before is not None and not before.is_file():
+            raise UsageError(f"There is no {before}, which is to be run before the history.")
+        return cls(
+            path,
+            section,
+            url_env or table.get("url_env"),
+            tuple(_ignored(table.get("ignore", []))),
+            _interpreter(python, table.get("python"), path.parent),
+            folder,
+            tuple(arguments),
+            prepare or table.get("prepare"),
+            before,
+            table.get("values", {}),
+            safe=_switch(table, "safe"),
+            undeclared=_switch(table, "undeclared"),
+        )
 
     def open(self, database: sa.URL) -> Source:
         """Start a process of the project's own on a scratch database."""
-        return Source.open(self.ini, scratch=database, section=self.section, url_env=self.url_env)
+        return Source.open(
+            self.ini,
+            scratch=database,
+            section=self.section,
+            url_env=self.url_env,
+            python=self.python,
+            folder=self.folder,
+            arguments=self.arguments,
+            prepare=self.prepare,
+        )
+
+    def begin(self, database: sa.URL) -> None:
+        """Give an empty database what the history expects to find.
+
+        Raises:
+            UsageError: the file cannot be run.
+
+        """
+        if self.before is None:
+            return
+        lines = self.before.read_text().splitlines(keepends=True)
+        # pg_dump writes some lines for psql alone: "\restrict".
+        text = "".join(line for line in lines if not line.startswith("\\"))
+        url = database.set(drivername="postgresql").render_as_string(hide_password=False)
+        try:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(text.encode())
+        except psycopg.DatabaseError as error:
+            said = error.diag.message_primary or str(error)
+            raise UsageError(f"{self.before} cannot be run: {said}.") from error
 
     def relative(self, report: Report) -> Report:
         """Name files as seen from the project's folder, where they are in it."""
-        folder = self.ini.parent
+        folder = self.folder or self.ini.parent
         findings = tuple(_relative(finding, folder) for finding in report.findings)
         return replace(report, findings=findings)
 
@@ -100,6 +175,26 @@ def models_only(reference: str, folder: Path) -> Iterator[Project]:
         ini = f"[alembic]\nscript_location = %(here)s\nprepend_sys_path = {path}\n"
         (script / "alembic.ini").write_text(ini + "path_separator = newline\n")
         yield Project(script / "alembic.ini")
+
+
+def _switch(table: Mapping[str, Any], name: str) -> bool:
+    """Read a switch, which is on unless it is turned off."""
+    value = table.get(name, True)
+    if not isinstance(value, bool):
+        raise UsageError(
+            f"{name} of [tool.project.schema] in pyproject.toml is true or false, not {value!r}."
+        )
+    return value
+
+
+def _interpreter(given: str | None, written: str | None, folder: Path) -> str:
+    """Find the interpreter: what is given is seen from here, what is written from its folder."""
+    name = given or (str(folder / written) if written else sys.executable)
+    # Not resolved: the link in a virtual environment is what makes it one.
+    found = shutil.which(Path(name).expanduser())
+    if found is None:
+        raise UsageError(f"There is no interpreter {name}; --python takes the path of one.")
+    return str(Path(found).absolute())
 
 
 def _table(pyproject: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where a table is defined: noted while a project's models are imported, not searched for later."""
 
 import inspect
+import sys
 import sysconfig
 import weakref
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Definitions:
     def install(self) -> None:
         """Begin to take notes."""
         event.listen(sa.Table, "after_parent_attach", self._note_table)
-        event.listen(orm.Mapper, "after_mapper_constructed", self._note_mapper)
+        event.listen(orm.Mapper, "instrument_class", self._note_mapper)
 
     def _note_table(self, table: sa.Table, _: Any) -> None:  # noqa: ANN401
         frame = inspect.currentframe()
@@ -66,9 +67,19 @@ class Definitions:
         }
 
 
+def imported() -> list[str]:
+    """Tell which files of the project's own have been imported."""
+    # A module may be anything that somebody put there, and may answer with anything.
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    return sorted({file for file in files if isinstance(file, str) and _is_own(file)})
+
+
 def _is_foreign(code: CodeType) -> bool:
     """Tell the foreign project's code from this file, Python and what is installed."""
-    path = code.co_filename
+    return _is_own(code.co_filename)
+
+
+def _is_own(path: str) -> bool:
     return not (path.startswith(("<", LIBRARY, HERE)) or "site-packages" in path)
 
 
@@ -77,4 +88,4 @@ def _source_file(base: type) -> str | None:
         path = inspect.getsourcefile(base)
     except (TypeError, OSError):
         return None
-    return None if path is None or "site-packages" in path else path
+    return path if path and _is_own(path) else None

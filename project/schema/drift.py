@@ -6,6 +6,7 @@ normalised them; what differs between the catalogs differs in fact.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -16,55 +17,77 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import integrity, scratch
+from project.schema import extensions, integrity, scratch, wording
 from project.schema.catalog import read
-from project.schema.configuration import Ignore, Project, models_only
+from project.schema.configuration import Ignore, Project, UsageError, models_only
 from project.schema.equivalence import without_equivalents
+from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
-from project.schema.remedy import remedy, shown
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
+from project.schema.hidden import without_hidden
+from project.schema.progress import Progress, silent
+from project.schema.snapshot import Key, Snapshot, differences, reordered
 from project.schema.source import History, MetadataFacts, Revision, Source
-
-#: Kinds whose items go with a table: of a table that one side lacks, they are not said one by one.
-PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
+from project.schema.unimported import unimported
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def models_against_migrations(
-    project: Project, server: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare what the models make with what the migrations make.
 
     Raises:
         SourceError: the project cannot be imported, or one of its migrations fails.
         ScratchError: the server gives no scratch databases.
+        UsageError: env.py knows no models.
 
     """
     with (
         scratch.database(server) as models,
         scratch.database(server) as history,
-        # Both processes import while the other one works.
         project.open(history) as migrations,
         project.open(models) as declared,
         connected(models) as expected,
         connected(history) as found,
+        ThreadPoolExecutor(1) as aside,
     ):
+        # The models are imported while the history is: that takes longer than to make tables.
+        importing = aside.submit(declared.metadata)
         graph = migrations.history
-        migrations.upgrade(history, "heads")
-        install_extensions(expected, found)
-        declared.create_all(models)
-        facts = declared.metadata()
+        project.begin(history)
+        with extensions.explained():
+            migrations.upgrade(history, "heads", progress)
+            migrations.end()
+            facts = importing.result()
+            extensions.install(expected, found)
+            refused = declared.create_all(models)
         leave_out = version_table(facts)
         here, there = (
             read(connection, leave_out, privileges=privileges) for connection in (expected, found)
         )
-        differing = without_equivalents(differences(here, there), expected)
+        if not facts.tables and any(there.of_kind("table")):
+            raise UsageError(
+                "The metadata of env.py has no tables, so there is nothing to compare; import the"
+                " models in env.py, or with --prepare."
+            )
+        differing = without_equivalents(differences(here, there), here, there, expected)
+        differing = [d for d in differing if d.key.name not in {index.name for index in refused}]
+        differing, hidden = without_hidden(differing, declared, facts, history)
+        declared.end()
     findings = [
         *_graph(graph),
         *integrity.edited(graph),
-        *_said(differing, here, "the models", "the migrations", facts),
+        *_unimported(facts),
+        *_refused(refused, facts),
+        *wording.said(differing, here, "the models", "the migrations", facts),
+        *wording.reordered(reordered(here, there), "the models", "the migrations", facts),
     ]
+    findings, undeclared = _without_undeclared(findings, project)
     kept, unused = _without_ignored(findings, project.ignore)
     report = Report(
         "models against migrations",
@@ -72,14 +95,20 @@ def models_against_migrations(
         (
             _length(graph),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
-            *_filters(facts),
+            *hidden,
+            *undeclared,
         ),
     )
     return project.relative(report)
 
 
 def database_against_migrations(
-    project: Project, server: sa.URL, database: sa.URL, *, privileges: bool = False
+    project: Project,
+    server: sa.URL,
+    database: sa.URL,
+    *,
+    privileges: bool = False,
+    progress: Progress = silent,
 ) -> Report:
     """Compare a live database with what the migrations make at the revision it is stamped with.
 
@@ -100,13 +129,20 @@ def database_against_migrations(
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
             return Report("database against migrations", tuple(_strange(strangers)))
-        for revision in sorted(stamped):
-            source.upgrade(history, revision)
+        project.begin(history)
+        with extensions.explained():
+            for revision in sorted(stamped):
+                source.upgrade(history, revision, progress)
         with connected(history) as expecting:
             expected = read(expecting, leave_out, privileges=privileges)
-            differing = without_equivalents(differences(expected, found), expecting)
+            differing = without_equivalents(
+                differences(expected, found), expected, found, expecting
+            )
         pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
-    findings = _said(differing, expected, "the migrations", "the database", None)
+    findings = [
+        *wording.said(differing, expected, "the migrations", "the database", None),
+        *wording.reordered(reordered(expected, found), "the migrations", "the database", None),
+    ]
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
     kept, _ = _without_ignored(findings, project.ignore)
     report = Report(
@@ -146,15 +182,20 @@ def metadata_against_database(
         connected(models) as expecting,
         connected(database, read_only=True) as live,
     ):
-        install_extensions(expecting, live)
-        declared.create_all(models)
+        with extensions.explained():
+            extensions.install(expecting, live)
+            declared.create_all(models)
         facts = declared.metadata()
         leave_out = version_table(facts)
         expected, found = read(expecting, leave_out), read(live, leave_out)
-        differing = without_equivalents(differences(expected, found), expecting)
+        differing = without_equivalents(differences(expected, found), expected, found, expecting)
     return Report(
         f"{reference} against the database",
-        tuple(_said(differing, expected, "the models", "the database", facts)),
+        (
+            *_unimported(facts),
+            *wording.said(differing, expected, "the models", "the database", facts),
+            *wording.reordered(reordered(expected, found), "the models", "the database", facts),
+        ),
         (f"{len(expected.items)} objects compared", _versions(found, expected)),
     )
 
@@ -172,19 +213,6 @@ def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
 def version_table(facts: MetadataFacts) -> list[tuple[str, str]]:
     """Return the table in which Alembic keeps the revision; it is not the user's."""
     return [(facts.version_table_schema or "public", facts.version_table)]
-
-
-def install_extensions(expected: Connection, found: Connection) -> None:
-    """Give the models the migrations' extensions: they cannot say them, but may use them."""
-    query = (
-        "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
-        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
-    )
-    for extension, schema in found.execute(query).fetchall():
-        names = sql.Identifier(schema), sql.Identifier(extension)
-        expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
-        create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
-        expected.execute(create.format(*names))
 
 
 def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
@@ -221,10 +249,12 @@ def _graph(history: History) -> Iterator[Finding]:
             remedy=f'alembic merge -m "merge" {" ".join(sorted(heads))}',
         )
     for revision in history.revisions:
-        if revision.empty_downgrade:
+        if revision.empty_downgrade or not revision.has_downgrade:
             yield Finding(
                 "no-downgrade",
-                f"Revision {revision.revision} changes the schema and its downgrade does nothing.",
+                f"Revision {revision.revision} changes the schema and its downgrade does nothing."
+                if revision.has_downgrade
+                else f"Revision {revision.revision} has no downgrade.",
                 remedy="undo the upgrade, or raise with a sentence that says why it cannot be",
                 object=f"revision {revision.revision}",
                 path=str(revision.path),
@@ -232,56 +262,41 @@ def _graph(history: History) -> Iterator[Finding]:
             )
 
 
-def _said(
-    differing: Iterable[Difference],
-    expected: Snapshot,
-    here: str,
-    there: str,
-    facts: MetadataFacts | None,
-) -> Iterator[Finding]:
-    """Say each difference; what belongs to a table that is missing as a whole goes with it."""
-    listed = list(differing)
-    whole = {d.key.name for d in listed if d.key.kind == "table" and d.attribute is None}
-    for difference in listed:
-        if difference.key.kind in PARTS and difference.key.name[:2] in whole:
-            continue
-        key = difference.key
-        path, line = _place(facts, key)
+def _refused(refused: Iterable[RefusedIndex], facts: MetadataFacts) -> Iterator[Finding]:
+    for index in refused:
+        key = Key("index", index.name)
+        path, line = wording.place(facts, key)
         yield Finding(
-            f"{key.kind.replace(' ', '-')}-{_code(difference)}",
-            _sentence(difference, here, there),
+            "index-refused",
+            f"PostgreSQL refuses the {key} of the models: {index.reason}.",
             object=str(key),
-            attribute=difference.attribute or "",
-            expected=shown(difference.expected),
-            found=shown(difference.found),
-            remedy=remedy(difference, expected),
             path=path,
             line=line,
         )
 
 
-def _code(difference: Difference) -> str:
-    if difference.found is MISSING:
-        return "missing"
-    return "unexpected" if difference.expected is MISSING else "differs"
+def _unimported(facts: MetadataFacts) -> Iterator[Finding]:
+    for name, place in unimported(facts):
+        yield Finding(
+            "model-not-imported",
+            f"{name} lies beside the models and is never imported: the metadata lacks its table.",
+            object=f"model {name}",
+            remedy="import its module where the others are, or move it elsewhere",
+            path=place.path,
+            line=place.line,
+            origin="models",
+        )
 
 
-def _sentence(difference: Difference, here: str, there: str) -> str:
-    if difference.found is MISSING:
-        return f"The {difference.key} is in {here} and not in {there}."
-    if difference.expected is MISSING:
-        return f"The {difference.key} is in {there} and not in {here}."
-    return f"The {difference.attribute} of {difference.key} differs between {here} and {there}."
-
-
-def _place(facts: MetadataFacts | None, key: Key) -> tuple[str, int]:
-    """Find the line of the model that declares the object, or else its table."""
-    if facts is None:
-        return "", 0
-    for name in (key.name[:3], key.name[:2]):
-        if place := facts.places.get(".".join(name)):
-            return place
-    return "", 0
+def _without_undeclared(
+    findings: list[Finding], project: Project
+) -> tuple[list[Finding], list[str]]:
+    """Leave out what models cannot say, where the project does not want to hear of it."""
+    if project.undeclared:
+        return findings, []
+    kept = [finding for finding in findings if finding.origin != "undeclared"]
+    left_out = len(findings) - len(kept)
+    return kept, [f"{left_out} differences in what models cannot say are left out"] * bool(left_out)
 
 
 def _without_ignored(
@@ -328,7 +343,3 @@ def _pending(revisions: Iterable[Revision]) -> Iterator[Finding]:
 def _versions(found: Snapshot, expected: Snapshot) -> str:
     there, here = found.server_version // 10000, expected.server_version // 10000
     return f"the database is PostgreSQL {there}, the scratch server {here}"
-
-
-def _filters(facts: MetadataFacts) -> list[str]:
-    return ["env.py filters what Alembic compares; here everything is compared"] * facts.has_filters

@@ -1,6 +1,6 @@
 """What is known of a foreign project's migrations and models: the worker's answers as values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -50,6 +50,14 @@ class Table:
     metadata: int  # the position in env.py's list
     place: Place | None  # of the class or the Table; None where that is not the project's own
     columns: Mapping[str, Place]  # by the column's name; only those that were found
+    bases: frozenset[str]  # names of its classes and of theirs
+
+
+class RefusedIndex(NamedTuple):
+    """An index of the models that PostgreSQL refuses, and why."""
+
+    name: tuple[str, str, str]  # schema, table, index
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,8 @@ class MetadataFacts:
     version_table: str
     version_table_schema: str | None
     include_schemas: bool
-    filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name", …
-
-    @property
-    def has_filters(self) -> bool:
-        """Whether autogenerate may be kept from seeing something."""
-        return bool(self.filters)
+    imported: frozenset[str]  # files of the project's own, without the revisions
+    filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name"
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
@@ -108,6 +112,14 @@ def _revision(told: Mapping[str, Any]) -> Revision:
     )
 
 
+def refused_indexes(told: Iterable[Mapping[str, Any]]) -> tuple[RefusedIndex, ...]:
+    """Take the worker's answer."""
+    return tuple(
+        RefusedIndex((index["schema"] or "public", index["table"], index["index"]), index["reason"])
+        for index in told
+    )
+
+
 def metadata(told: Mapping[str, Any]) -> MetadataFacts:
     """Take the worker's answer, and from the files the lines of classes and columns."""
     read = cache(Path.read_bytes)  # models share files
@@ -118,6 +130,7 @@ def metadata(told: Mapping[str, Any]) -> MetadataFacts:
         version_table=told["version_table"],
         version_table_schema=told["version_table_schema"],
         include_schemas=told["include_schemas"],
+        imported=frozenset(told["imported"]),
         filters=tuple(told["filters"]),
     )
 
@@ -138,4 +151,5 @@ def _table(told: Mapping[str, Any], read: Callable[[Path], bytes]) -> Table:
         place = place or call
         for column, line in syntax.column_lines(read(Path(call.path)), call.line).items():
             columns.setdefault(column, Place(call.path, line))
-    return Table(told["name"], told["schema"], told["metadata"], place, columns)
+    bases = frozenset(name.rpartition(".")[2] for _, name in told["classes"])
+    return Table(told["name"], told["schema"], told["metadata"], place, columns, bases)

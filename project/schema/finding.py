@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+#: What a difference contradicts: the metadata ("models"); DDL that is declared beside it, for what
+#: it has no words ("declared"); or nothing, for it is only in the database, and the metadata has no
+#: words for it ("undeclared"). Empty where models have no part in it.
+Origin = Literal["models", "declared", "undeclared", ""]
+
 #: An error makes the exit code 1; a note does not.
 Level = Literal["error", "note"]
 
@@ -21,6 +26,7 @@ class Finding:
     remedy: str = ""  # the operation that would mend it
     path: str = ""  # the file to look at, relative to the project
     line: int = 0  # its line, from 1; 0 where only the file is known
+    origin: Origin = ""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,27 @@ DROPS = {
     "sequence": "SEQUENCE",
     "collation": "COLLATION",
     "statistics": "STATISTICS",
-    "function": "FUNCTION",
-    "view": "VIEW",
+    "base type": "TYPE",
+    "function": "ROUTINE",
+    "aggregate": "ROUTINE",
     "event trigger": "EVENT TRIGGER",
+    "publication": "PUBLICATION",
+    "foreign data wrapper": "FOREIGN DATA WRAPPER",
+    "foreign server": "SERVER",
+    "language": "LANGUAGE",
+    "access method": "ACCESS METHOD",
+    "operator family": "OPERATOR FAMILY",
+    "operator class": "OPERATOR CLASS",
+    "conversion": "CONVERSION",
+    "text search configuration": "TEXT SEARCH CONFIGURATION",
+    "text search dictionary": "TEXT SEARCH DICTIONARY",
 }
+
+#: Kinds of parts of a table.
+PARTS = {"constraint", "trigger", "rule", "policy"}
+
+#: What one word after ALTER FUNCTION sets.
+SETTINGS = {"volatility", "parallel", "cost", "rows"}
 
 
 def remedy(difference: Difference, expected: Snapshot) -> str:
@@ -40,6 +57,8 @@ def remedy(difference: Difference, expected: Snapshot) -> str:
         return _drop(difference.key)
     if item is None or difference.attribute is None:
         return ""
+    if difference.attribute == "comment" and item.key.kind not in {"table", "column"}:
+        return _commented(item, difference.expected)
     change = CHANGES.get((difference.key.kind, difference.attribute), _nothing)
     return change(item, difference.expected)
 
@@ -57,17 +76,33 @@ def _create(item: Item) -> str:
     if kind == "table":
         return f'op.create_table("{name}", …{_schema(path)})'
     if kind == "constraint":
-        return _sql(f"ALTER TABLE {_dotted(path)} ADD CONSTRAINT {name} {attributes['definition']}")
+        return _sql(f"ALTER TABLE {_dotted(path)} ADD CONSTRAINT {name} {clause(item)}")
     if kind == "index":
         unique = "UNIQUE " if attributes["unique"] else ""
         return _sql(f"CREATE {unique}INDEX {name} ON {_dotted(path)} {attributes['definition']}")
     if kind in {"trigger", "rule"}:
         return _sql(str(attributes["definition"]))
+    if kind == "view":
+        word = "MATERIALIZED VIEW" if attributes["materialised"] else "VIEW"
+        return _sql(f"CREATE {word} {_dotted(item.key.name)} AS {attributes['definition']}")
     if kind == "enum":
         values = attributes["values"]
         labels = ", ".join(f"'{value}'" for value in values) if isinstance(values, tuple) else ""
         return _sql(f"CREATE TYPE {_dotted(item.key.name)} AS ENUM ({labels})")
     return ""
+
+
+def clause(item: Item) -> str:
+    """Write a constraint as CREATE TABLE takes it, after its name."""
+    attributes = item.attributes
+    parts = [str(attributes["definition"])]
+    if attributes["deferrable"] != "no":
+        parts.append(f"DEFERRABLE {str(attributes['deferrable']).upper()}")
+    if not attributes["enforced"]:
+        parts.append("NOT ENFORCED")
+    elif not attributes["validated"]:
+        parts.append("NOT VALID")
+    return " ".join(parts)
 
 
 def _drop(key: Key) -> str:
@@ -83,6 +118,8 @@ def _drop(key: Key) -> str:
         return f'op.drop_index("{name}", table_name="{table}"{_schema(schema)})'
     if kind in {"trigger", "rule", "policy"}:
         return _sql(f"DROP {kind.upper()} {name} ON {_dotted(path)}")
+    if kind == "view":
+        return _sql(f"DROP VIEW {_dotted(key.name)}")
     if kind in DROPS:
         return _sql(f"DROP {DROPS[kind]} {_dotted(key.name)}")
     return ""
@@ -118,8 +155,73 @@ def _comment(item: Item, value: object) -> str:
     return f'op.create_table_comment("{table}", {value!r}{_schema(schema)})'
 
 
+def _commented(item: Item, value: object) -> str:
+    kind, (*path, name) = item.key.kind, item.key.name
+    text = "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+    if kind in PARTS:
+        return _sql(f"COMMENT ON {kind.upper()} {name} ON {_dotted(path)} IS {text}")
+    if kind == "domain constraint":
+        return _sql(f"COMMENT ON CONSTRAINT {name} ON DOMAIN {_dotted(path)} IS {text}")
+    if kind == "index":
+        return _sql(f"COMMENT ON INDEX {_dotted([*path[:1], name])} IS {text}")
+    if kind == "view":
+        word = "MATERIALIZED VIEW" if item.attributes["materialised"] else "VIEW"
+        return _sql(f"COMMENT ON {word} {_dotted(item.key.name)} IS {text}")
+    if kind in DROPS:
+        return _sql(f"COMMENT ON {DROPS[kind]} {_dotted(item.key.name)} IS {text}")
+    return ""
+
+
 def _replace(item: Item, _value: object) -> str:
     return f"{_drop(item.key)}; {_create(item)}"
+
+
+def _validated(item: Item, value: object) -> str:
+    *path, name = item.key.name
+    if value:
+        return _sql(f"ALTER TABLE {_dotted(path)} VALIDATE CONSTRAINT {name}")
+    return _replace(item, value)
+
+
+def _of_function(attribute: str) -> Callable[[Item, object], str]:
+    def alter(item: Item, value: object) -> str:
+        words = str(value) if attribute == "volatility" else f"{attribute} {value}"
+        return _sql(f"ALTER ROUTINE {_dotted(item.key.name)} {words.upper()}")
+
+    return alter
+
+
+def _of_sequence(words: str) -> Callable[[Item, object], str]:
+    def alter(item: Item, value: object) -> str:
+        return _sql(f"ALTER SEQUENCE {_dotted(item.key.name)} {words.format(value)}")
+
+    return alter
+
+
+#: Row security as statements of ALTER TABLE.
+ROW_SECURITY = {
+    "off": "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
+    "enabled": "ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
+    "forced": "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    "forced once enabled": "DISABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+}
+
+ENABLED = {"origin": "ENABLE", "no": "DISABLE", "replica": "ENABLE REPLICA"}
+
+
+def _row_security(item: Item, value: object) -> str:
+    return _sql(f"ALTER TABLE {_dotted(item.key.name)} {ROW_SECURITY[str(value)]}")
+
+
+def _persistence(item: Item, value: object) -> str:
+    word = "LOGGED" if value == "permanent" else "UNLOGGED"
+    return _sql(f"ALTER {item.key.kind.upper()} {_dotted(item.key.name)} SET {word}")
+
+
+def _enabled(item: Item, value: object) -> str:
+    *path, name = item.key.name
+    word = ENABLED.get(str(value), "ENABLE ALWAYS")
+    return _sql(f"ALTER TABLE {_dotted(path)} {word} {item.key.kind.upper()} {name}")
 
 
 #: How an attribute of an item is changed.
@@ -130,6 +232,22 @@ CHANGES: Mapping[tuple[str, str], Callable[[Item, object], str]] = {
     ("column", "comment"): _altered("comment"),
     ("table", "comment"): _comment,
     ("constraint", "definition"): _replace,
+    ("constraint", "deferrable"): _replace,
+    ("constraint", "enforced"): _replace,
+    ("constraint", "validated"): _validated,
+    ("table", "row security"): _row_security,
+    ("table", "persistence"): _persistence,
+    ("sequence", "persistence"): _persistence,
+    ("sequence", "type"): _of_sequence("AS {}"),
+    ("sequence", "start"): _of_sequence("START {}"),
+    ("sequence", "increment"): _of_sequence("INCREMENT {}"),
+    ("sequence", "minimum"): _of_sequence("MINVALUE {}"),
+    ("sequence", "maximum"): _of_sequence("MAXVALUE {}"),
+    ("sequence", "cache"): _of_sequence("CACHE {}"),
+    ("trigger", "enabled"): _enabled,
+    ("rule", "enabled"): _enabled,
+    ("view", "definition"): _replace,
+    **{("function", attribute): _of_function(attribute) for attribute in sorted(SETTINGS)},
     ("index", "definition"): _replace,
     ("index", "unique"): _replace,
     ("trigger", "definition"): _replace,

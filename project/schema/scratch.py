@@ -25,6 +25,8 @@ FORGETFUL = {
     "full_page_writes": "off",
     "autovacuum": "off",
     "max_connections": "100",
+    # A history is mostly one transaction, which holds a lock on every table it makes.
+    "max_locks_per_transaction": "1024",
 }
 
 #: The databases made here; no other is ever dropped. The digits tell when, in UTC.
@@ -33,6 +35,10 @@ WHEN = "%Y%m%d%H%M%S"
 
 #: What was not dropped by then was left behind by a process that was killed.
 LIFETIME = timedelta(days=1)
+
+#: What the server says to whom it leaves: it was stopped, another process of it crashed, it is not
+#: up again; and what a client is left with.
+ENDED = {"57P01", "57P02", "57P03", "08006"}
 
 log = logging.getLogger(__name__)
 serial = itertools.count()
@@ -134,12 +140,55 @@ def database(server: sa.URL, *, template: str = "template0") -> Iterator[sa.URL]
         with _connected(server) as connection:
             connection.execute(create)
         yield server.set(database=name)
+    except Exception as error:
+        if blamed := fault(server, error):
+            raise blamed from error
+        raise
     finally:
         try:
             with _connected(server) as connection:
                 _drop(connection, name)
         except ScratchError as error:  # of no concern to whoever is done with it, or failed
-            log.warning("The database %s stays for a day: %s", name, error)
+            log.info("The database %s stays for a day: %s", name, error)
+
+
+def fault(server: sa.URL, error: Exception) -> ScratchError | None:
+    """Tell whether the server failed, rather than what was asked of it.
+
+    Args:
+        server: A database on it.
+        error: What happened, with the ``sqlstate`` that the server gave, if it did.
+
+    """
+    state = getattr(error, "sqlstate", None) or ""
+    where = f"the scratch server {_described(server)}"
+    if isinstance(error, ScratchError):
+        return None
+    if state == psycopg.errors.DiskFull.sqlstate:
+        return ScratchError(f"The disk of {where} is full.")
+    ended = ScratchError(f"{where[0].upper()}{where[1:]} ended in the middle of the run.")
+    if state in ENDED:
+        return ended
+    try:
+        with _connected(server) as connection:
+            connection.execute("SELECT")
+    except ScratchError:
+        return ended
+    return None
+
+
+def empty(server: sa.URL, database: sa.URL) -> None:
+    """Make a database of :func:`database` anew.
+
+    Raises:
+        ScratchError: it cannot be made.
+
+    """
+    name = str(database.database)
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
+    with _connected(server) as connection:
+        _drop(connection, name)
+        connection.execute(create.format(sql.Identifier(name)))
 
 
 def sweep(server: sa.URL) -> None:

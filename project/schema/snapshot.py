@@ -2,10 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 #: What an attribute can be. PostgreSQL printed every text; an empty tuple is no value, not "none".
 Value = str | int | bool | None | tuple["Value", ...]
+
+NamedBy = Literal["user", "history", "server"]
+
+
+#: Kinds whose items go with a table.
+PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
 
 
 class Key(NamedTuple):
@@ -25,13 +31,14 @@ class Key(NamedTuple):
 class Item:
     """One object of a database, or one column of a table.
 
-    `name_is_made_up` tells that the server may have chosen the last part of the name, as it does
-    for constraints without one: it carries no information, and another one may stand in its place.
+    `named_by` tells who may have chosen the last part of the name. "server": it is what the server
+    chooses for an object without a name. "history": it is of that form, but for another table or
+    column, as after a rename; or else the user's. "user": it can only be the user's.
     """
 
     key: Key
     attributes: Mapping[str, Value]
-    name_is_made_up: bool = False
+    named_by: NamedBy = "user"
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,39 @@ def differences(expected: Snapshot, found: Snapshot) -> list[Difference]:
     result = [Difference(item.key, None, "present", MISSING) for item in missing]
     result += [Difference(item.key, None, MISSING, "present") for item in unexpected]
     for left, right in pairs:
-        result += _attributes(left, right)
+        if left is not right:  # a reader may give the same item twice
+            result += _attributes(left, right)
     return sorted(result, key=lambda difference: (difference.key, difference.attribute or ""))
+
+
+def without_parts(listed: Iterable[Difference]) -> list[Difference]:
+    """Leave out what goes with a table that one side lacks as a whole."""
+    result = list(listed)
+    whole = {d.key.name for d in result if d.key.kind == "table" and d.attribute is None}
+    return [d for d in result if d.key.kind not in PARTS or d.key.name[:2] not in whole]
+
+
+def reordered(expected: Snapshot, found: Snapshot) -> list[Difference]:
+    """Tell in which tables the columns that both sides have stand in another order.
+
+    Information only: only ``SELECT *`` and COPY without names can tell, and no ALTER mends it.
+    """
+    here, there = _columns(expected, found), _columns(found, expected)
+    return [
+        Difference(Key("table", table), "order of columns", columns, there[table])
+        for table, columns in sorted(here.items())
+        if columns != there[table]
+    ]
+
+
+def _columns(snapshot: Snapshot, other: Snapshot) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """List, in their order, the columns of each table that another snapshot has, too."""
+    columns: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for key in snapshot.items:
+        if key.kind == "column" and key in other.items:
+            table = key.name[:-1]
+            columns[table] = (*columns.get(table, ()), key.name[-1])
+    return columns
 
 
 def _match(
@@ -95,25 +133,32 @@ def _match(
     both = expected.items.keys() & found.items.keys()
     pairs = [(expected.items[key], found.items[key]) for key in both]
     unexpected = [item for key, item in found.items.items() if key not in both]
-    missing = []
+    siblings: dict[object, list[Item]] = {}
+    for item in unexpected:
+        siblings.setdefault(_but_for_name(item), []).append(item)
+    missing, matched = [], set()
     for item in expected.items.values():
         if item.key in both:
             continue
-        other = next((other for other in unexpected if _same_but_for_name(item, other)), None)
+        others = siblings.get(_but_for_name(item), [])
+        other = next((other for other in others if name_says_nothing(item, other)), None)
         if other is None:
             missing.append(item)
         else:
-            unexpected.remove(other)
-    return pairs, missing, unexpected
+            others.remove(other)
+            matched.add(other.key)
+    return pairs, missing, [item for item in unexpected if item.key not in matched]
 
 
-def _same_but_for_name(one: Item, other: Item) -> bool:
-    return (
-        (one.name_is_made_up or other.name_is_made_up)
-        and one.key.kind == other.key.kind
-        and one.key.name[:-1] == other.key.name[:-1]
-        and one.attributes == other.attributes
-    )
+def _but_for_name(item: Item) -> object:
+    """Return what two items share that differ in the last part of their names only."""
+    return item.key.kind, item.key.name[:-1], tuple(sorted(item.attributes.items()))
+
+
+def name_says_nothing(one: Item, other: Item) -> bool:
+    """Tell whether the server made up the name of one, and may have made up that of the other."""
+    names = {one.named_by, other.named_by}
+    return "server" in names and "user" not in names
 
 
 def _attributes(left: Item, right: Item) -> Iterator[Difference]:

@@ -1,11 +1,11 @@
 """A foreign Alembic project, seen from outside: its migrations and models, run in another process.
 
 Nothing of the project is imported here. Its env.py runs unmodified in a process of its own
-(``worker``), in which every connection leads to a scratch database.
+(``worker``), in which every connection leads to a scratch database. Each request is answered by one
+line, ``value`` or ``error``, before which there may be lines that tell of its ``progress``.
 """
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -14,12 +14,14 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from project.schema import facts
-from project.schema.facts import History, MetadataFacts, Revision
+from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
+from project.schema.hiding import Secrets
+from project.schema.progress import Progress, silent
+from project.schema.snapshot import Key
 
 __all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
 
@@ -28,7 +30,16 @@ PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
 #: Starts the worker. The foreign project may have a package of the same name as this one: it is
 #: loaded from its path and forgotten again before anything foreign is imported.
 START = """
-import importlib.util, sys
+import sys
+if sys.version_info < (3, 11):
+    version = sys.version_info[:2]
+    sys.exit("%s is Python %d.%d, and 3.11 or newer is needed" % (sys.executable, *version))
+if sys.path[0] == "":
+    del sys.path[0]  # what lies in the current folder does not come before what is installed
+try:
+    import alembic, importlib.util, sqlalchemy
+except ImportError as error:
+    sys.exit("%s has no %s" % (sys.executable, error.name))
 name = sys.argv[1]
 spec = importlib.util.spec_from_file_location(name, sys.argv[2])
 sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -41,13 +52,17 @@ worker.main()
 #: What a request wants, as the end of "cannot".
 WANTS = {
     "history": "read the migrations",
+    "select": "find the revision {to}",
     "metadata": "read the models",
     "upgrade": "upgrade to {to}",
     "downgrade": "downgrade to {to}",
+    "step up": "upgrade to {to}",
+    "step down": "downgrade {to}",
     "stamp": "stamp as {to}",
     "create_all": "create the models' tables",
     "candidate upgrade": "run the upgrade",
     "candidate downgrade": "run the downgrade",
+    "hidden": "ask what env.py hides",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -62,7 +77,7 @@ class SourceError(Exception):
 
     Attributes:
         details: The traceback, or what a process that died wrote last. No password is in it.
-        sqlstate: PostgreSQL's code for what went wrong, if it was PostgreSQL that refused.
+        sqlstate: PostgreSQL's code of the error ("PostgreSQL Error Codes"), if it is one.
         kind: The class of the error, if it was one of the driver's or of Python's.
 
     """
@@ -81,14 +96,15 @@ class Source:
 
     Open models and migrations as two sources: a migration that imports the application may change
     its metadata (the same constraint attached twice, a table too many), after which neither
-    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision.
+    :meth:`metadata` nor :meth:`create_all` tells what the models say. Those two import no revision,
+    unless env.py imports no models and leaves that to the revisions.
     """
 
     def __init__(self, ini: Path, process: "subprocess.Popen[str]", log: Any) -> None:  # noqa: ANN401
         self.ini = ini
         self._process = process
         self._log = log
-        self._secrets: set[str] = set()
+        self._secrets = Secrets()
         self._scratch: sa.URL
 
     @classmethod
@@ -102,6 +118,7 @@ class Source:
         python: str = sys.executable,
         folder: Path | None = None,
         arguments: Sequence[str] = (),
+        prepare: str | None = None,
     ) -> Self:
         """Start the process.
 
@@ -114,6 +131,7 @@ class Source:
             python: The interpreter that has what the project needs.
             folder: Where the project is run; the configuration's folder, unless given.
             arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
+            prepare: Python that is run in the process before anything of the project.
 
         Raises:
             SourceError: there is no such configuration, folder or interpreter.
@@ -125,8 +143,7 @@ class Source:
         log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
             process = subprocess.Popen(  # noqa: S603
-                # -P: what lies in the current folder does not come before what is installed.
-                [python, "-P", "-c", START, PACKAGE.parent.name, str(PACKAGE)],
+                [python, "-c", START, PACKAGE.parent.name, str(PACKAGE)],
                 cwd=folder or ini.parent,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -141,9 +158,10 @@ class Source:
         source._send(
             ini=str(ini),
             section=section,
-            scratch=source._secret(scratch),
+            scratch=source._secrets.written(scratch),
             url_variable=url_env,
             arguments=list(arguments),
+            prepare=prepare,
         )
         return source
 
@@ -152,6 +170,12 @@ class Source:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def end(self) -> None:
+        """Let the process end by and by: nothing more will be asked."""
+        assert self._process.stdin is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
@@ -192,14 +216,26 @@ class Source:
         """Return the revisions on which no other builds."""
         return self.history.heads
 
-    def upgrade(self, url: sa.URL, to: str) -> None:
+    def select(self, name: str) -> tuple[str, ...]:
+        """Return the revisions of a name as Alembic takes it, or of a range: ``base..head``.
+
+        A range is what an upgrade from ``base``, which is not in it, to ``head`` would run; without
+        one of them it begins with the first revision or ends with the last ones.
+
+        Raises:
+            SourceError: there is no such revision, or several begin like that.
+
+        """
+        return tuple(self._ask("select", self._scratch, name))
+
+    def upgrade(self, url: sa.URL, to: str, progress: Progress = silent) -> None:
         """Upgrade a database: to a revision, ``heads``, ``+1``.
 
         Raises:
             SourceError: a migration or env.py failed.
 
         """
-        self._ask("upgrade", url, to)
+        self._ask("upgrade", url, to, progress)
 
     def downgrade(self, url: sa.URL, to: str) -> None:
         """Downgrade a database: to a revision, ``base``, ``-1``.
@@ -209,6 +245,27 @@ class Source:
 
         """
         self._ask("downgrade", url, to)
+
+    def step_up(self, url: sa.URL, revision: str) -> None:
+        """Upgrade a database by one revision, all of whose parents it has.
+
+        Several steps in a row share a run of env.py where that makes no difference to them, and so
+        a connection: before anything else is asked for, the database may be in use.
+
+        Raises:
+            SourceError: the migration or env.py failed; the database is where it was.
+
+        """
+        self._ask("step up", url, revision)
+
+    def step_down(self, url: sa.URL, revision: str) -> None:
+        """Take back one revision on which nothing builds in a database.
+
+        Raises:
+            SourceError: the migration or env.py failed; the database is where it was.
+
+        """
+        self._ask("step down", url, revision)
 
     def stamp(self, url: sa.URL, to: str) -> None:
         """Note that a database stands at a revision.
@@ -237,26 +294,43 @@ class Source:
         """
         return facts.metadata(self._ask("metadata", self._scratch))
 
-    def create_all(self, url: sa.URL) -> None:
+    def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
         """Create the schemas and tables of the models, as their metadata says.
+
+        Returns:
+            The indexes that PostgreSQL refuses, and that are not there.
 
         Raises:
             SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
 
         """
-        self._ask("create_all", url)
+        return facts.refused_indexes(self._ask("create_all", url))
 
-    def _ask(self, wish: str, url: sa.URL, to: str = "") -> Any:  # noqa: ANN401
+    def hidden(self, url: sa.URL, keys: Sequence[Key]) -> list[bool]:
+        """Tell which objects env.py's filters keep from Alembic.
+
+        Args:
+            url: A database that the migrations made.
+            keys: The objects.
+
+        Raises:
+            SourceError: env.py or its filter failed.
+
+        """
+        return list(self._ask("hidden", url, [(key.kind, key.name) for key in keys]))
+
+    def _ask(self, wish: str, url: sa.URL, to: object = "", progress: Progress = silent) -> Any:  # noqa: ANN401
         want = WANTS[wish].format(to=to)
-        self._send(do=wish, scratch=self._secret(url), to=to)
+        self._send(do=wish, scratch=self._secrets.written(url), to=to)
         assert self._process.stdout is not None  # noqa: S101
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._died(want)
-        answer = json.loads(line)
-        if "error" in answer:
-            raise self._failed(want, answer["error"])
-        return answer["value"]
+        for line in self._process.stdout:
+            said = json.loads(line)
+            if "error" in said:
+                raise self._failed(want, said["error"])
+            if "value" in said:
+                return said["value"]
+            progress(*said["progress"])
+        raise self._died(want)
 
     def _send(self, **request: Any) -> None:  # noqa: ANN401
         assert self._process.stdin is not None  # noqa: S101
@@ -273,8 +347,8 @@ class Source:
             where = "env.py fails: "
         kind = f"{error['type']}: " if error["type"] else ""
         message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
-        details = self._hidden(error["details"])
-        return SourceError(self._hidden(message), details, error["sqlstate"], error["type"])
+        hidden = self._secrets.hidden
+        return SourceError(hidden(message), hidden(error["details"]), error["state"], error["type"])
 
     def _died(self, want: str) -> SourceError:
         code = self._process.wait()
@@ -282,20 +356,4 @@ class Source:
         lines = self._log.read().splitlines()[-LINES:]
         last = f": {lines[-1].rstrip('.')}" if lines else ""
         message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
-        return SourceError(self._hidden(message), self._hidden("\n".join(lines)))
-
-    def _secret(self, url: sa.URL) -> str:
-        """Write out a URL with its password, which must not appear in any message."""
-        given = [url.password, url.query.get("password")]
-        self._secrets |= {word for word in given if isinstance(word, str) and word}
-        return url.render_as_string(hide_password=False)
-
-    def _hidden(self, text: str) -> str:
-        """Hide passwords: the known ones, and what stands at the place of one."""
-        text = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
-        text = re.sub(r"(password['\"]?\s*[=:]\s*['\"]?)[^\s'\",)&]+", r"\1***", text)
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            for written in (secret, quote(secret, safe=" +")):
-                # Whole words only: a password like "postgres" is also a piece of many paths.
-                text = re.sub(rf"(?<![\w/.]){re.escape(written)}(?![\w/.])", "***", text)
-        return text
+        return SourceError(self._secrets.hidden(message), self._secrets.hidden("\n".join(lines)))

@@ -32,23 +32,26 @@ class RefusedError(Exception):
 class Steering:
     """Leads every connection that an engine of this process opens to the scratch database."""
 
-    scratch: sa.URL
-    asked: bool = False  # whether a connection was asked for since this was last set
-    dialect: sa.Dialect | None = None  # of the last connection
+    scratch: sa.engine.URL
+    asked: bool = False  # whether a connection to PostgreSQL was asked for since this was last set
+    dialect: "sa.Dialect | None" = None  # of the last connection
     behaviour: dict[str, Any] = field(default_factory=dict)  # likewise
     engines: "weakref.WeakSet[sa.Engine]" = field(default_factory=weakref.WeakSet)
 
     def install(self) -> None:
         """Begin to steer, for as long as the process lives."""
-        event.listen(sa.Engine, "do_connect", self._connect)
-        event.listen(sa.Engine, "engine_connect", self._remember)
+        event.listen(sa.engine.Engine, "do_connect", self._connect)
+        event.listen(sa.engine.Engine, "engine_connect", self._remember)
         event.listen(sa.pool.Pool, "connect", self._refuse_own_connections)
         event.listen(sa.pool.Pool, "checkout", self._refuse_other_databases)
 
-    def _connect(self, dialect: sa.Dialect, record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
-        self.asked = True
+    def _connect(self, dialect: "sa.Dialect", record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
         if dialect.name != "postgresql":
-            raise RefusedError(f"it connects to {dialect.name}, and only PostgreSQL is supported")
+            raise RefusedError(
+                f"it connects to {dialect.name}; let its settings name a PostgreSQL, any one: "
+                "every connection is led to a scratch database"
+            )
+        self.asked = True
         kept = {name: value for name, value in given.items() if name in BEHAVIOUR}
         if not str(kept.get("options", "-")).strip().startswith("-"):
             del kept["options"]  # a hosting service's word for the server: endpoint=…
@@ -62,7 +65,7 @@ class Steering:
         # token for the real server, are not asked.
         return dialect.connect(*positional, **{**kept, **named})
 
-    def _remember(self, connection: sa.Connection) -> None:
+    def _remember(self, connection: "sa.Connection", *_: Any) -> None:  # noqa: ANN401
         self.engines.add(connection.engine)
 
     def _refuse_own_connections(self, _: Any, record: Any) -> None:  # noqa: ANN401

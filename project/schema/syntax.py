@@ -1,7 +1,14 @@
 """What source text says of revisions and models, read without running it."""
 
 import ast
+import re
 from collections.abc import Iterator
+
+#: Calls that change a schema: Alembic's operations, and what projects call their own after them.
+OPERATION = re.compile(r"(create|drop|alter|rename|add|batch_alter)_\w+|create")
+
+#: Statements that do.
+STATEMENT = re.compile(r"\s*(CREATE|DROP|ALTER|COMMENT|GRANT|REVOKE)\s", re.IGNORECASE)
 
 
 def downgrade(source: bytes) -> tuple[bool, bool]:
@@ -11,17 +18,30 @@ def downgrade(source: bytes) -> tuple[bool, bool]:
         source: The text of a revision's file.
 
     Returns:
-        The second is false also where the upgrade does nothing that could be undone.
+        The second is false also where the upgrade changes nothing but rows.
 
     """
+    tree = ast.parse(source)
     bodies = {
         node.name: [statement for statement in node.body if not _does_nothing(statement)]
-        for node in ast.parse(source).body
+        for node in tree.body
         if isinstance(node, ast.FunctionDef)
     }
     body = bodies.get("downgrade")
     raises = isinstance(next(iter(body or ()), None), ast.Raise)
-    return raises, body == [] and bool(bodies.get("upgrade"))
+    return raises, body == [] and bool(bodies.get("upgrade")) and _changes_schema(tree)
+
+
+def _changes_schema(tree: ast.Module) -> bool:
+    """Tell whether anything here looks like a change of the schema, functions it calls included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if OPERATION.fullmatch(name):
+                return True
+        if isinstance(node, ast.Constant) and STATEMENT.match(str(node.value)):
+            return True
+    return False
 
 
 def _does_nothing(statement: ast.stmt) -> bool:

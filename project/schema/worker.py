@@ -16,19 +16,25 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import candidate, loading
-from project.schema.definitions import Definitions
+from project.schema import candidate, creating, graph, loading
+from project.schema.conversation import Conversation
+from project.schema.definitions import Definitions, imported
+from project.schema.filters import Filters
+from project.schema.given import Given, in_a_worker_thread, possibilities
 from project.schema.steering import STEERED, RefusedError, Steering
+from project.schema.stepping import Steps
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -39,11 +45,15 @@ class Worker:
     section: str
     url_variable: str | None
     arguments: Sequence[str]
+    prepare: str | None
     steering: Steering
     definitions: Definitions
-    url_in_configuration: bool = False
+    conversation: Conversation
+    steps: Steps
+    given: "Given | None" = None  # what was needed before; None where it is not known yet
+    adapt: Callable[[Config], object] | None = None  # a function of whoever prepares the project
 
-    def configuration(self, *words: str) -> Config:
+    def configuration(self, words: Sequence[str], driver: str | None) -> Config:
         """Make the configuration that Alembic's command line would make for a command."""
         given = [part for value in self.arguments for part in ("-x", value)]
         arguments = ["-c", str(self.ini), "-n", self.section, *given, *words]
@@ -58,10 +68,16 @@ class Worker:
             **more,
         )
         result.attributes[STEERED] = True
-        if self.url_in_configuration:
-            url = self.steering.scratch.render_as_string(hide_password=False)
+        if driver:
+            url = self.scratch(driver).render_as_string(hide_password=False)
             result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        if self.adapt:
+            self.adapt(result)
         return result
+
+    def scratch(self, driver: str) -> sa.engine.URL:
+        """Return the URL of the scratch database for a driver."""
+        return self.steering.scratch.set(drivername=f"postgresql+{driver}")
 
     def set_variable(self) -> None:
         """Set the variable from which the project takes its URL, before it is imported."""
@@ -69,32 +85,59 @@ class Worker:
             url = self.steering.scratch.render_as_string(hide_password=False)
             os.environ[self.url_variable] = url
 
+    def get_ready(self) -> None:
+        """Run, once, what must be run before env.py: the code of somebody who knows the project."""
+        self.set_variable()
+        code, self.prepare = self.prepare, None
+        if code is None:
+            return
+        try:
+            names: dict[str, Any] = {"__name__": "prepare"}
+            exec(compile(code, "<prepare>", "exec"), names)  # noqa: S102
+            self.adapt = names.get("configure")
+        except (Exception, SystemExit) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise RefusedError(f"what prepares the project fails: {said}") from error
+
     def run(self, words: Sequence[str], move: Callable[[Config], None]) -> None:
-        """Let a command run env.py; if it fails for want of a URL, again with ``sqlalchemy.url``.
+        """Let a command run env.py; if it fails for want of a database, again with one.
 
         What a project says when it has no URL is its own affair, so whatever goes wrong before a
-        connection was asked for counts; if the URL does not help, the first error is the one.
+        connection was asked for counts. Which driver it wants is not known, so each that there is
+        gets its turn, as a URL and then as a connection; if none helps, the first error is the one.
         """
-        self.set_variable()
-        self.steering.asked = False
-        try:
-            move(self.configuration(*words))
-        except (Exception, SystemExit) as error:
-            if self.steering.asked or self.url_in_configuration:
-                raise
-            first = error
-        else:
-            return
-        self.url_in_configuration = True
-        try:
-            move(self.configuration(*words))
-        except (Exception, SystemExit):
-            if self.steering.asked:
-                raise
-            self.url_in_configuration = False
-        else:
-            return
+        first: BaseException | None = None
+        for given in [self.given] if self.given else possibilities():
+            try:
+                self._run(words, move, given)
+            except (Exception, SystemExit) as error:
+                if self.steering.asked or self.given:
+                    raise
+                first = first or error
+            else:
+                self.given = given
+                return
+        assert first is not None  # noqa: S101
         raise first
+
+    def _run(self, words: Sequence[str], move: Callable[[Config], None], given: Given) -> None:
+        configuration = self.configuration(words, given.driver)
+        self.steering.asked = False
+        if not (given.connection and given.driver):
+            in_a_worker_thread(lambda: move(configuration))
+            return
+        engine = sa.create_engine(
+            self.scratch(given.driver), poolclass=sa.pool.NullPool, future=True
+        )
+        with engine.connect() as connection:
+            self.steering.asked = False
+            sa.event.listen(engine, "before_cursor_execute", self._note_use)
+            configuration.attributes["connection"] = connection
+            move(configuration)
+            connection.commit()
+
+    def _note_use(self, *_: object) -> None:
+        self.steering.asked = True
 
     def look(self) -> list[MigrationContext]:
         """Run env.py without a migration; neither it nor this imports the revisions."""
@@ -115,12 +158,30 @@ class Worker:
         return seen
 
     def upgrade(self, to: str) -> None:
-        """Upgrade the scratch database."""
-        self.run(["upgrade", to], lambda configuration: command.upgrade(configuration, to))
+        """Upgrade the scratch database, as ``command.upgrade`` does, and tell how far it is."""
+
+        def move(configuration: Config) -> None:
+            script = ScriptDirectory.from_config(configuration)
+
+            def steps(heads: Any, _: MigrationContext) -> Iterator[Any]:  # noqa: ANN401
+                found: list[Any] = script._upgrade_revs(to, heads)  # noqa: SLF001
+                for number, step in enumerate(found):
+                    progress = number, len(found), step.revision.revision
+                    self.conversation.tell(progress=progress)
+                    yield step
+
+            with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
+                script.run_env()
+
+        self.run(["upgrade", to], move)
 
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
         self.run(["downgrade", to], lambda configuration: command.downgrade(configuration, to))
+
+    def step(self, to: str, command: str) -> None:
+        """Take the scratch database one revision up or down, and on as the requests say."""
+        self.run([command, to], self.steps.run)
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -132,24 +193,30 @@ class Worker:
             self.look()  # which tells the driver
         candidate.run(Path(path), function, self.steering)
 
-    def history(self) -> dict[str, Any]:
-        """Read the revisions, which imports them and perhaps the application."""
+    def script(self) -> ScriptDirectory:
+        """Open the folder of the revisions; to look at them imports them, perhaps with the rest."""
         self.set_variable()
-        script = ScriptDirectory.from_config(self.configuration("history"))
-        revisions = [_revision(script, revision) for revision in script.walk_revisions()]
-        return {
-            "heads": script.get_heads(),
-            "bases": script.get_bases(),
-            "locations": [str(path) for path in script._version_locations],  # noqa: SLF001
-            "revisions": revisions[::-1],
-        }
+        script = ScriptDirectory.from_config(self.configuration(["history"], None))
+        if not script.get_heads() and (environment := self.look()[0].environment_context):
+            return environment.script  # where env.py alone knows where the revisions are
+        return script
+
+    def models(self) -> tuple[list[MigrationContext], list[sa.MetaData]]:
+        """Run env.py, and return what it gives autogenerate.
+
+        Some env.py import no models, and Alembic sees those that the revisions import.
+        """
+        contexts = self.look()
+        metadatas = _metadatas(contexts)
+        if not any(metadata.tables for metadata in metadatas):
+            graph.history(self.script())
+        return contexts, metadatas
 
     def metadata(self) -> dict[str, Any]:
         """Tell what env.py gives autogenerate."""
-        contexts = self.look()
-        metadatas = _metadatas(contexts)
+        contexts, metadatas = self.models()
         options = contexts[0].opts
-        hiding = ("include_object", "include_name", "process_revision_directives")
+        hiding = ("include_object", "include_name")
         return {
             "metadatas": len(metadatas),
             "tables": [
@@ -157,24 +224,40 @@ class Worker:
                 for position, metadata in enumerate(metadatas)
                 for table in metadata.tables.values()
             ],
-            "schemas": sorted({name for each in metadatas for name in _schemas(each)}),
+            "schemas": sorted({name for each in metadatas for name in creating.schemas(each)}),
             "version_table": contexts[0].version_table,
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
+            "imported": imported(),
         }
 
-    def create_all(self) -> None:
-        """Create schemas and tables as the models say, with the driver that env.py uses."""
-        metadatas = _metadatas(self.look())
+    def create_all(self) -> list[dict[str, Any]]:
+        """Create schemas and tables as the models say; return the indexes that were refused."""
+        _, metadatas = self.models()
+        try:
+            self._on_scratch(lambda connection: creating.create(metadatas, connection))
+        except sa.exc.DBAPIError as error:
+            try:
+                return self._on_scratch(
+                    lambda connection: creating.create_without_refused(metadatas, connection)
+                )
+            except sa.exc.DBAPIError:
+                raise error from None
+        return []
 
-        def create(connection: sa.Connection) -> None:
-            for metadata in metadatas:
-                for name in sorted(_schemas(metadata)):
-                    connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
-                metadata.create_all(connection)
+    def hidden(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[bool]:
+        """Tell which objects env.py hides from Alembic; see :class:`Filters`."""
+        contexts, metadatas = self.models()
 
-        candidate.connected(self.steering, create)
+        def ask(connection: "sa.engine.Connection") -> list[bool]:
+            filters = Filters(contexts[0].opts, metadatas, connection)
+            return [filters.hide(kind, names) for kind, names in asked]
+
+        return self._on_scratch(ask)
+
+    def _on_scratch(self, work: "Callable[[sa.engine.Connection], Answer]") -> "Answer":
+        return candidate.connected(self.steering, work)
 
 
 def _configures_alembic(pyproject: Path) -> bool:
@@ -196,71 +279,63 @@ def _metadatas(contexts: Sequence[MigrationContext]) -> list[sa.MetaData]:
     return found
 
 
-def _schemas(metadata: sa.MetaData) -> Iterator[str]:
-    """Yield the schemas in which `metadata` has tables, types and sequences."""
-    for table in metadata.tables.values():
-        owners = [table, *(getattr(column.type, "item_type", column.type) for column in table.c)]
-        owners += [column.default for column in table.c if isinstance(column.default, sa.Sequence)]
-        yield from (name for owner in owners if (name := getattr(owner, "schema", None)))
-
-
-def _revision(script: ScriptDirectory, revision: Script) -> dict[str, Any]:
-    return {
-        "revision": revision.revision,
-        "down_revisions": _words(revision.down_revision),
-        # A migration may depend on a branch by its label.
-        "dependencies": [
-            found.revision
-            for name in _words(revision.dependencies)
-            for found in script.get_revisions(name)
-        ],
-        "branch_labels": sorted(revision.branch_labels),
-        "path": revision.path,
-        "doc": revision.doc,
-        "has_downgrade": callable(getattr(revision.module, "downgrade", None)),
-    }
-
-
-def _words(value: Any) -> list[str]:  # noqa: ANN401
-    return [value] if isinstance(value, str) else list(value or ())
-
-
 def _failure(error: BaseException) -> dict[str, Any]:
     """Tell of an error what a person needs: which revision, and the database's own words."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     scopes = [frame.f_globals for frame in frames]
     revision = next((scope for scope in scopes if {"revision", "down_revision"} <= set(scope)), {})
     cause = getattr(error, "orig", None) or error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    lost = getattr(error, "connection_invalidated", False)
     plain = isinstance(cause, (RefusedError, CommandError))
     return {
         "type": "" if plain else type(cause).__name__,
         "message": (str(cause).strip().splitlines() or ["it does not say why"])[0],
+        # A connection that was lost is an error of the client's, which has no state.
+        "state": state or ("08006" if lost else None),
         "revision": revision.get("revision"),
         "path": revision.get("__file__"),
-        "sqlstate": getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None),
         "in_env": any(frame.f_code.co_filename.endswith("env.py") for frame in frames),
         "details": "".join(traceback.format_exception(error)),
     }
 
 
-def answer(worker: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
+def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversation) -> None:
     """Do what a request asks; whatever the foreign code raises is an answer, too."""
-    asked = request["do"]
-    worker.steering.scratch = sa.make_url(request["scratch"])
+    worker.steering.scratch = sa.engine.make_url(request["scratch"])
+    said: dict[str, Any]
     try:
-        if asked in ("upgrade", "downgrade", "stamp"):
-            value = getattr(worker, asked)(request["to"])
-        elif asked in ("candidate upgrade", "candidate downgrade"):
-            worker.candidate(request["to"], asked.removeprefix("candidate "))
-            value = None
-        else:
-            assert asked in ("history", "metadata", "create_all")  # noqa: S101
-            value = getattr(worker, asked)()
+        worker.get_ready()
+        said = {"value": value_of(worker, request)}
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        return {"error": _failure(error)}
+        said = {"error": _failure(error)}
     finally:
         worker.steering.let_go()
-    return {"value": value}
+    # Steps may have read on: what is open then is the last step taken, or not begun yet.
+    if "error" in said or any(conversation.open is done for done in (request, worker.steps.taken)):
+        conversation.answer(**said)
+
+
+def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return what a request asks for."""
+    match request["do"]:
+        case "step up":
+            return worker.step(request["to"], "upgrade")
+        case "step down":
+            return worker.step(request["to"], "downgrade")
+        case "candidate upgrade":
+            return worker.candidate(request["to"], "upgrade")
+        case "candidate downgrade":
+            return worker.candidate(request["to"], "downgrade")
+        case "history":
+            return graph.history(worker.script())
+        case "select":
+            return graph.select(worker.script(), request["to"])
+        case "upgrade" | "downgrade" | "stamp" | "hidden" as verb:
+            return getattr(worker, verb)(request["to"])
+        case "metadata" | "create_all" as verb:
+            return getattr(worker, verb)()
+    raise AssertionError(request["do"])
 
 
 @functools.cache
@@ -281,21 +356,25 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     first = json.loads(requests.readline())
+    conversation = Conversation(requests, answers)
     worker = Worker(
         ini=Path(first["ini"]),
         section=first["section"],
         url_variable=first["url_variable"],
         arguments=first["arguments"],
-        steering=Steering(sa.make_url(first["scratch"])),
+        prepare=first["prepare"],
+        steering=Steering(sa.engine.make_url(first["scratch"])),
         definitions=Definitions(),
+        conversation=conversation,
+        steps=Steps(conversation),
     )
     worker.steering.install()
     worker.definitions.install()
     loading.install()
     # As `python -m alembic` would; last, so that what is installed is found first.
     sys.path.append(str(Path.cwd()))
-    for line in requests:
-        print(json.dumps(answer(worker, json.loads(line))), file=answers, flush=True)
+    while (request := conversation.request()) is not None:
+        answer(worker, request, conversation)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +27,6 @@ from alembic.util import CommandError, DispatchPriority, PriorityDispatchResult
 from project.schema import scratch
 from project.schema.autogenerate import hints, questions, workbench
 from project.schema.autogenerate.change import RefusedError
-from project.schema.autogenerate.filters import Filters
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.migration import Migration, made
 from project.schema.autogenerate.proof import UnprovedError
@@ -147,7 +146,6 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     target = opts["target_metadata"]
     metadatas = [m for m in (target if isinstance(target, (list, tuple)) else [target]) if m]
     session.declared = hints.declared(metadatas, safe=session.project.safe)
-    session.bench = replace(session.bench, filters=Filters.of(opts, metadatas))
     differing = session.bench.to_models(session.bench.before.catalog)
     if differing:
         upgrade.ops[:] = [DifferencesOp(session, differing, back=False)]

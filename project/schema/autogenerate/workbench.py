@@ -3,14 +3,13 @@
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
 
-from project.schema import scratch
+from project.schema import extensions, scratch
 from project.schema.autogenerate.change import Path
-from project.schema.autogenerate.filters import Filters
 from project.schema.catalog import read
 from project.schema.catalog.dependencies import (
     Dependencies,
@@ -19,8 +18,10 @@ from project.schema.catalog.dependencies import (
     statements,
 )
 from project.schema.configuration import Ignore, Project
-from project.schema.drift import Connection, connected, install_extensions, version_table
+from project.schema.drift import Connection, connected, version_table
 from project.schema.equivalence import without_equivalents
+from project.schema.facts import MetadataFacts
+from project.schema.hidden import without_hidden
 from project.schema.snapshot import Difference, Key, Snapshot, differences
 from project.schema.source import Source
 
@@ -52,27 +53,26 @@ class Workbench:
         copy: Another one like it, to try things on.
         before: What the migrations make.
         after: What the models make.
-        filters: What env.py does not want to hear of, once it has said so.
         another: Makes one more copy, at the cost of all migrations.
 
     """
 
     history: sa.URL
     copy: sa.URL
-    source: Source
+    source: Source  # of the migrations
+    declared: Source  # of the models, in a process that imports no migrations
+    facts: MetadataFacts
     trying: Connection  # to the copy
     models: Connection  # to a database that the models made
     before: Side
     after: Side
     ignore: tuple[Ignore, ...]
     leave_out: Collection[Path]
-    filters: Filters = field(default_factory=Filters)
-    another: Callable[[], sa.URL] | None = None
+    another: Callable[[], sa.URL]
 
     @contextmanager
     def renewed(self) -> Iterator["Workbench"]:
         """Go on with a copy as it was, where a trial changed it and there was no way back."""
-        assert self.another is not None  # noqa: S101
         copy = self.another()
         with connected(copy) as trying:
             yield replace(self, copy=copy, trying=trying)
@@ -82,15 +82,16 @@ class Workbench:
         return read(self.trying, self.leave_out)  # type: ignore[arg-type]
 
     def to_models(self, found: Snapshot) -> list[Difference]:
-        """Tell how a catalog differs from what the models make; what is ignored does not count."""
+        """Tell how a catalog differs from what the models make.
+
+        What is ignored does not count, nor what env.py hides from Alembic.
+        """
         expected = self.after.catalog
-        listed = without_equivalents(differences(expected, found), self.models)
-        return [
-            difference
-            for difference in listed
-            if not any(_matches(difference, rule) for rule in self.ignore)
-            and not self.filters.hide(difference)
-        ]
+        differing = differences(expected, found)
+        listed = without_equivalents(differing, expected, found, self.models)
+        listed = [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+        kept, _ = without_hidden(listed, self.declared, self.facts, self.copy)
+        return kept
 
     def sequences(self) -> "dict[Key, Path]":
         """Tell which sequence belongs to which column of the copy."""
@@ -122,30 +123,34 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
         source = stack.enter_context(project.open(history))
         declared = stack.enter_context(project.open(models))
         with ThreadPoolExecutor(1) as beside:
-            facts = beside.submit(declared.metadata)
+            importing = beside.submit(declared.metadata)
+            project.begin(history)
             source.upgrade(history, "heads")
-            leave_out = version_table(facts.result())
+            leave_out = version_table(facts := importing.result())
 
         def another() -> sa.URL:
             # Not cloned: by the time that one is needed, env.py is connected to the first.
             made = stack.enter_context(scratch.database(server))
+            project.begin(made)
             source.upgrade(made, "heads")
             return made
 
         copy = stack.enter_context(scratch.database(server, template=str(history.database)))
         expected = stack.enter_context(connected(models))
         trying = stack.enter_context(connected(copy))
-        install_extensions(expected, trying)
+        extensions.install(expected, trying)
         declared.create_all(models)
         yield Workbench(
             history,
             copy,
             source,
+            declared,
+            facts,
             trying,
             expected,
             Side.of(trying, leave_out),
             Side.of(expected, leave_out),
             project.ignore,
             leave_out,
-            another=another,
+            another,
         )

@@ -1,30 +1,38 @@
-"""PostgreSQL's catalog as a snapshot: one set-based query for each kind of object.
+"""PostgreSQL's catalog as a snapshot: one set-based query for each kind of object, all in one.
 
-Every query answers rows of (name, attributes, name is made up): the name as an array from the
-schema down, the attributes as a JSON object. Whatever is an expression or a definition is printed
-by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …; "System Information Functions",
-"System Catalog Information Functions"), so two spellings that it reads alike are equal here.
+Every query answers rows of (name, attributes, named by): the name as an array from the schema
+down, the attributes as a JSON object, and who may have chosen the name. Whatever is an expression
+or a definition is printed by the server itself (``pg_get_expr``, ``pg_get_constraintdef``, …;
+"System Information Functions", "System Catalog Information Functions"), so two spellings that it
+reads alike are equal here.
 
 A column that a release of PostgreSQL does not have yet is read as ``to_jsonb(row) ->> 'name'``,
 which is null there: one text of each query serves 15 to 18.
+
+The large catalogs are read without the system's own rows. A query that needs those, too, names the
+catalog with its schema: ``pg_catalog.pg_proc``.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.types.json import set_json_loads
 
+from project.schema.catalog.constraints import CONSTRAINTS
+from project.schema.catalog.parts import VISIBLE
 from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
+from project.schema.catalog.rarities import PRESENT, RARITIES
+from project.schema.catalog.sequences import SEQUENCES
 from project.schema.catalog.tables import TABLES
 from project.schema.catalog.types import TYPES
-from project.schema.snapshot import Item, Key, Snapshot, Value
+from project.schema.snapshot import Item, Key, NamedBy, Snapshot, Value
 
-QUERIES = {**TABLES, **TYPES, **PROGRAMS}
+QUERIES = {**TABLES, **CONSTRAINTS, **SEQUENCES, **TYPES, **PROGRAMS}
 
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
@@ -39,22 +47,40 @@ PINNED = {
     "lc_monetary": "C",
 }
 
-PIN = sql.SQL("SELECT {}").format(
-    sql.SQL(", ").join(
-        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in PINNED.items()
-    )
-)
+#: No statistics tell the server how much of a catalog is the user's. It guesses one row, and would
+#: join by nested loops, in time that grows with the square; compiling the query takes longer than
+#: running it.
+PLANNED = {"enable_nestloop": "off", "jit": "off"}
 
-#: Relations that queries leave out: the system's, those of extensions, temporary ones.
-VISIBLE = """
-    visible_schema AS MATERIALIZED (
-        SELECT oid, nspname FROM pg_namespace
-        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-    ),
-    member AS MATERIALIZED (
-        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+
+def _set(settings: Mapping[str, str]) -> sql.Composed:
+    return sql.SQL("SELECT {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("set_config({}, {}, true)").format(*setting) for setting in settings.items()
+        )
     )
-"""
+
+
+PIN = _set(PINNED)
+PIN_AND_PLAN = _set(PINNED | PLANNED)
+
+#: Catalogs of which an empty database has thousands of rows, and what tells whose a row is: what
+#: initdb makes has a number below 16384 (FirstNormalObjectId in transam.h), and what a user makes
+#: has none. The schema "public" is the exception: its comment may be the user's.
+LARGE = {
+    "pg_attribute": "attrelid",
+    "pg_class": "oid",
+    "pg_constraint": "oid",
+    "pg_description": "objoid",
+    "pg_index": "indexrelid",
+    "pg_proc": "oid",
+}
+
+USERS = "".join(
+    f"{catalog} AS NOT MATERIALIZED"
+    f" (SELECT * FROM pg_catalog.{catalog} WHERE {catalog}.{number} >= 16384),"
+    for catalog, number in LARGE.items()
+)
 
 
 def read(
@@ -75,12 +101,11 @@ def read(
         privileges: Whether owners and grants are read, too.
 
     """
-    queries = QUERIES | PRIVILEGES if privileges else QUERIES
     with pinned(connection):
-        items = [
-            item for kind, query in queries.items() for item in _items(connection, kind, query)
-        ]
+        text = statement(_rare(connection), privileges=privileges)
+        rows = connection.execute(text.encode()).fetchall()
     outside = [tuple(table) for table in leave_out]
+    items = (parsed(*row) for row in rows)
     return Snapshot.of(
         connection.info.server_version,
         (item for item in items if item.key.name[:2] not in outside),
@@ -92,16 +117,40 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
     """Hold a read-only transaction in which the server prints alike, whatever is configured."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.execute(PIN)
+        connection.execute(PIN_AND_PLAN)
         yield
 
 
-def _items(connection: psycopg.Connection, kind: str, query: str) -> Iterator[Item]:
-    cursor = connection.cursor()
-    set_json_loads(msgspec.json.decode, cursor)
-    for name, attributes, made_up in cursor.execute(f"WITH {VISIBLE} {query}".encode()):
-        values = {key: _value(value) for key, value in attributes.items()}
-        yield Item(Key(kind, tuple(name)), values, made_up)
+def _rare(connection: psycopg.Connection) -> frozenset[str]:
+    """Choose the rare kinds of which the database has any."""
+    row = connection.execute(PRESENT.encode()).fetchone()
+    present = row[0] if row else ()
+    return frozenset(kind for kind, (catalog, _) in RARITIES.items() if catalog in present)
+
+
+@cache
+def statement(rare: frozenset[str], *, privileges: bool) -> str:
+    """Join the queries to one: one plan, one answer, and shared what several of them begin with."""
+    queries = QUERIES | PRIVILEGES if privileges else QUERIES
+    queries = queries | {kind: RARITIES[kind][1] for kind in sorted(rare)}
+    parts = (
+        f"SELECT '{kind}', array_to_json(name)::text, attributes::text, named_by"
+        f" FROM ({_standing_alone(query)}) AS item (name, attributes, named_by)"
+        for kind, query in queries.items()
+    )
+    return f"WITH {USERS} {VISIBLE} {' UNION ALL '.join(parts)}"
+
+
+def _standing_alone(query: str) -> str:
+    """Let a query that goes on with a list of WITH begin one."""
+    return "WITH" + query.strip()[1:] if query.strip().startswith(",") else query
+
+
+@lru_cache(maxsize=1 << 16)
+def parsed(kind: str, name: str, attributes: str, named_by: NamedBy) -> Item:
+    """Return the same item for the same text, which most of two snapshots is."""
+    values = {key: _value(value) for key, value in msgspec.json.decode(attributes).items()}
+    return Item(Key(kind, tuple(msgspec.json.decode(name))), values, named_by)
 
 
 def _value(value: Any) -> Value:  # noqa: ANN401

@@ -1,11 +1,14 @@
 """What a user programs into a database: views, functions, triggers, rules, policies."""
 
-VIEW = """
+from project.schema.catalog.parts import listed, own
+
+VIEW = f"""
     SELECT ARRAY[nspname, relname], jsonb_build_object(
         'definition', pg_get_viewdef(class.oid),
         'materialised', relkind = 'm',
         'columns', (
-            SELECT jsonb_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum)
+            SELECT jsonb_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod)
+                ORDER BY attnum)
             FROM pg_attribute WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
         ),
         'defaults', (
@@ -13,7 +16,21 @@ VIEW = """
             FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
             WHERE adrelid = class.oid
         ),
-        'parameters', (SELECT jsonb_agg(o ORDER BY o) FROM unnest(reloptions) AS o),
+        'parameters', {listed("class.reloptions")},
+        'toast storage parameters', (
+            SELECT {listed("toast.reloptions")} FROM pg_class AS toast
+            WHERE toast.oid = class.reltoastrelid
+        ),
+        'storage of columns', (
+            SELECT jsonb_agg(concat_ws(' ', attname, 'statistics ' || nullif(attstattarget, -1),
+                    'storage ' || CASE WHEN attstorage <> typstorage THEN attstorage::text END,
+                    'compression ' || nullif(attcompression::text, ''), attoptions::text)
+                ORDER BY attnum)
+            FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped AND (
+                attstattarget >= 0 OR attstorage <> typstorage OR attcompression <> ''
+                OR attoptions IS NOT NULL)
+        ),
         'access method', amname,
         'tablespace', spcname,
         'populated', CASE relkind WHEN 'm' THEN relispopulated END,
@@ -23,41 +40,55 @@ VIEW = """
             FROM pg_attribute
             WHERE attrelid = class.oid AND col_description(attrelid, attnum) IS NOT NULL
         )
-    ), false
+    ), 'user'
     FROM pg_class AS class
     JOIN visible_schema AS schema ON schema.oid = relnamespace
     LEFT JOIN pg_am ON pg_am.oid = relam
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = reltablespace
-    WHERE relkind IN ('v', 'm') AND NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_class'::regclass AND objid = class.oid
-    )
+    WHERE relkind IN ('v', 'm') AND {own("pg_class", "class.oid")}
 """
 
-FUNCTION = """
-    SELECT ARRAY[nspname, proname || '(' || pg_get_function_identity_arguments(proc.oid) || ')'],
-    jsonb_build_object(
-        'kind', CASE prokind
-            WHEN 'f' THEN 'function' WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function'
-            ELSE 'aggregate' END,
-        -- The text before the body: result, language, volatility, options, settings.
-        'signature', CASE WHEN prokind <> 'a' THEN substring(
-            pg_get_functiondef(proc.oid) FROM '^CREATE OR REPLACE [^$]*') END,
-        'body', CASE WHEN prokind <> 'a' THEN
-            coalesce(pg_get_function_sqlbody(proc.oid), prosrc) END,
+#: A function's name: its types tell it from others of that name.
+FUNCTION_NAME = "proname || '(' || oidvectortypes(proargtypes) || ')'"
+
+#: Each as CREATE FUNCTION takes it.
+_ARGUMENTS = """(
+    SELECT jsonb_agg(concat_ws(' ',
+        CASE proargmodes[place] WHEN 'o' THEN 'OUT' WHEN 'b' THEN 'INOUT' WHEN 'v' THEN 'VARIADIC'
+            WHEN 't' THEN 'TABLE' END,
+        quote_ident(nullif(proargnames[place], '')),
+        format_type(argument, NULL),
+        'DEFAULT ' || pg_get_function_arg_default(proc.oid, place::int)) ORDER BY place)
+    FROM unnest(coalesce(proallargtypes, proargtypes::oid[])) WITH ORDINALITY AS a (argument, place)
+)"""
+
+FUNCTION = f"""
+    SELECT ARRAY[nspname, {FUNCTION_NAME}], jsonb_build_object(
+        'kind', CASE prokind WHEN 'f' THEN 'function' WHEN 'p' THEN 'procedure'
+            ELSE 'window function' END,
+        'arguments', {_ARGUMENTS},
+        'result', pg_get_function_result(proc.oid),
+        'language', lanname,
+        'volatility', CASE provolatile
+            WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
+        'strict', proisstrict,
+        'security definer', prosecdef,
+        'leakproof', proleakproof,
+        'parallel', CASE proparallel
+            WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
+        'cost', procost::text,
+        'rows', prorows::text,
+        'support', nullif(prosupport::oid, 0)::regprocedure::text,
+        'transforms', (SELECT jsonb_agg(t::regtype::text) FROM unnest(protrftypes) AS t),
+        'settings', {listed("proconfig")},
+        'body', coalesce(pg_get_function_sqlbody(proc.oid), prosrc),
         'library', probin,
-        'aggregation', (
-            SELECT concat_ws(' ', aggtransfn, aggtranstype::regtype, aggfinalfn, aggcombinefn,
-                aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn, agginitval,
-                aggkind, aggsortop, aggnumdirectargs, aggfinalmodify, proparallel)
-            FROM pg_aggregate WHERE aggfnoid = proc.oid
-        ),
         'comment', obj_description(proc.oid, 'pg_proc')
-    ), false
+    ), 'user'
     FROM pg_proc AS proc
     JOIN visible_schema AS schema ON schema.oid = pronamespace
-    WHERE NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_proc'::regclass AND objid = proc.oid
-    )
+    JOIN pg_language ON pg_language.oid = prolang
+    WHERE prokind <> 'a' AND {own("pg_proc", "proc.oid")}
     -- PostgreSQL makes the constructors of a range with the type.
     AND NOT EXISTS (
         SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = proc.oid
@@ -65,50 +96,85 @@ FUNCTION = """
     )
 """
 
-TRIGGER = """
-    SELECT ARRAY[nspname, relname, tgname], jsonb_build_object(
-        'definition', pg_get_triggerdef(trigger.oid),
-        'enabled', CASE tgenabled
-            WHEN 'O' THEN 'origin' WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' ELSE 'always' END,
-        'comment', obj_description(trigger.oid, 'pg_trigger')
-    ), false
-    FROM pg_trigger AS trigger
-    JOIN pg_class AS class ON class.oid = tgrelid
-    JOIN visible_schema AS schema ON schema.oid = relnamespace
-    WHERE NOT tgisinternal AND tgparentid = 0 AND NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_trigger'::regclass AND objid = trigger.oid
-    )
+AGGREGATE = f"""
+    SELECT ARRAY[nspname, {FUNCTION_NAME}], jsonb_strip_nulls(jsonb_build_object(
+        'kind', CASE aggkind WHEN 'n' THEN 'normal' WHEN 'o' THEN 'ordered set'
+            ELSE 'hypothetical set' END,
+        'direct arguments', aggnumdirectargs,
+        'arguments', {_ARGUMENTS},
+        'transition function', aggtransfn::oid::regprocedure::text,
+        'state type', aggtranstype::regtype::text,
+        'state size', aggtransspace,
+        'initial value', agginitval,
+        'final function', nullif(aggfinalfn::oid, 0)::regprocedure::text,
+        'final function takes all arguments', aggfinalextra,
+        'final function modifies', aggfinalmodify,
+        'combine function', nullif(aggcombinefn::oid, 0)::regprocedure::text,
+        'serial function', nullif(aggserialfn::oid, 0)::regprocedure::text,
+        'deserial function', nullif(aggdeserialfn::oid, 0)::regprocedure::text,
+        'moving transition function', nullif(aggmtransfn::oid, 0)::regprocedure::text,
+        'moving inverse function', nullif(aggminvtransfn::oid, 0)::regprocedure::text,
+        'moving state type', nullif(aggmtranstype, 0)::regtype::text,
+        'moving state size', aggmtransspace,
+        'moving initial value', aggminitval,
+        'moving final function', nullif(aggmfinalfn::oid, 0)::regprocedure::text,
+        'moving final function takes all arguments', aggmfinalextra,
+        'moving final function modifies', aggmfinalmodify,
+        'sort operator', nullif(aggsortop, 0)::regoperator::text,
+        'parallel', CASE proparallel
+            WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
+        'comment', obj_description(proc.oid, 'pg_proc')
+    )), 'user'
+    FROM pg_aggregate
+    JOIN pg_proc AS proc ON proc.oid = aggfnoid
+    JOIN visible_schema AS schema ON schema.oid = pronamespace
+    WHERE {own("pg_proc", "proc.oid")}
 """
 
-EVENT_TRIGGER = """
+_ENABLED = """CASE {} WHEN 'O' THEN 'origin' WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica'
+    ELSE 'always' END"""
+
+TRIGGER = f"""
+    SELECT ARRAY[nspname, relname, trigger.tgname], jsonb_build_object(
+        'definition', pg_get_triggerdef(trigger.oid),
+        'enabled', {_ENABLED.format("trigger.tgenabled")},
+        'comment', obj_description(trigger.oid, 'pg_trigger')
+    ), 'user'
+    FROM pg_trigger AS trigger
+    JOIN pg_class AS class ON class.oid = trigger.tgrelid
+    JOIN visible_schema AS schema ON schema.oid = relnamespace
+    LEFT JOIN pg_trigger AS parent ON parent.oid = trigger.tgparentid
+    WHERE NOT trigger.tgisinternal
+    -- The trigger of a partition is that of its parent, unless it was switched there.
+    AND trigger.tgenabled IS DISTINCT FROM parent.tgenabled
+    AND {own("pg_trigger", "trigger.oid")}
+"""
+
+EVENT_TRIGGER = f"""
     SELECT ARRAY[evtname], jsonb_build_object(
         'event', evtevent,
         'function', evtfoid::regprocedure::text,
-        'tags', (SELECT jsonb_agg(tag ORDER BY tag) FROM unnest(evttags) AS tag),
-        'enabled', evtenabled,
+        'tags', {listed("evttags")},
+        'enabled', {_ENABLED.format("evtenabled")},
         'comment', obj_description(event.oid, 'pg_event_trigger')
-    ), false
+    ), 'user'
     FROM pg_event_trigger AS event
-    WHERE NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_event_trigger'::regclass AND objid = event.oid
-    )
+    WHERE {own("pg_event_trigger", "event.oid")}
 """
 
-RULE = """
+RULE = f"""
     SELECT ARRAY[nspname, relname, rulename], jsonb_build_object(
         'definition', pg_get_ruledef(rule.oid),
-        'enabled', ev_enabled,
+        'enabled', {_ENABLED.format("ev_enabled")},
         'comment', obj_description(rule.oid, 'pg_rewrite')
-    ), false
+    ), 'user'
     FROM pg_rewrite AS rule
     JOIN pg_class AS class ON class.oid = ev_class
     JOIN visible_schema AS schema ON schema.oid = relnamespace
-    WHERE rulename <> '_RETURN' AND NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_rewrite'::regclass AND objid = rule.oid
-    )
+    WHERE rulename <> '_RETURN' AND {own("pg_rewrite", "rule.oid")}
 """
 
-POLICY = """
+POLICY = f"""
     SELECT ARRAY[nspname, relname, polname], jsonb_build_object(
         'command', CASE polcmd
             WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
@@ -121,18 +187,17 @@ POLICY = """
         'using', pg_get_expr(polqual, polrelid),
         'with check', pg_get_expr(polwithcheck, polrelid),
         'comment', obj_description(policy.oid, 'pg_policy')
-    ), false
+    ), 'user'
     FROM pg_policy AS policy
     JOIN pg_class AS class ON class.oid = polrelid
     JOIN visible_schema AS schema ON schema.oid = relnamespace
-    WHERE NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_policy'::regclass AND objid = policy.oid
-    )
+    WHERE {own("pg_policy", "policy.oid")}
 """
 
 PROGRAMS = {
     "view": VIEW,
     "function": FUNCTION,
+    "aggregate": AGGREGATE,
     "trigger": TRIGGER,
     "event trigger": EVENT_TRIGGER,
     "rule": RULE,

@@ -1,11 +1,12 @@
-"""Types that a user makes: enums, domains, composites, ranges; and collations."""
+"""Types that a user makes: enums, domains, composites, ranges, base types; and collations."""
 
-_SOURCE = """
+from project.schema.catalog.constraints import DEFINITION, VALIDATED
+from project.schema.catalog.parts import named_by, own
+
+_SOURCE = f"""
     FROM pg_type AS type
     JOIN visible_schema AS schema ON schema.oid = typnamespace
-    WHERE NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_type'::regclass AND objid = type.oid
-    )
+    WHERE {own("pg_type", "type.oid")}
 """
 
 ENUM = f"""
@@ -15,7 +16,7 @@ ENUM = f"""
             WHERE enumtypid = type.oid
         ),
         'comment', obj_description(type.oid, 'pg_type')
-    ), false
+    ), 'user'
     {_SOURCE} AND typtype = 'e'
 """
 
@@ -23,77 +24,111 @@ DOMAIN = f"""
     SELECT ARRAY[nspname, typname], jsonb_build_object(
         'type', format_type(typbasetype, typtypmod),
         'nullable', NOT typnotnull,
-        'default', typdefault,
+        'default', coalesce(pg_get_expr(typdefaultbin, 0), typdefault),
         'collation', (
-            SELECT typcollation::regcollation::text FROM pg_type AS base
+            SELECT type.typcollation::regcollation::text FROM pg_type AS base
             WHERE base.oid = type.typbasetype AND base.typcollation <> type.typcollation
         ),
+        'not null name', (
+            SELECT conname FROM pg_constraint WHERE contypid = type.oid AND contype = 'n'
+            AND conname !~ '_not_null[0-9]*$'
+        ),
         'comment', obj_description(type.oid, 'pg_type')
-    ), false
+    ), 'user'
     {_SOURCE} AND typtype = 'd'
 """
 
-DOMAIN_CONSTRAINT = """
+DOMAIN_CONSTRAINT = f"""
     SELECT ARRAY[nspname, typname, conname], jsonb_build_object(
-        'definition', pg_get_constraintdef(constr.oid),
+        'definition', {DEFINITION},
+        'validated', {VALIDATED},
         'comment', obj_description(constr.oid, 'pg_constraint')
-    ), conname ~ '_check[0-9]*$'
+    ), {named_by("conname", "_check", "typname || '_check'")}
     FROM pg_constraint AS constr
     JOIN pg_type AS type ON type.oid = contypid
     JOIN visible_schema AS schema ON schema.oid = typnamespace
-    WHERE contype = 'c' AND NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_type'::regclass AND objid = type.oid
-    )
+    WHERE contype = 'c' AND {own("pg_type", "type.oid")}
 """
 
 COMPOSITE = f"""
     SELECT ARRAY[nspname, typname], jsonb_build_object(
         'attributes', (
-            SELECT jsonb_agg(concat_ws(' ', attname, format_type(atttypid, atttypmod),
+            SELECT jsonb_agg(concat_ws(' ', quote_ident(attname), format_type(atttypid, atttypmod),
                 CASE WHEN attcollation <> attribute.typcollation
                     THEN 'COLLATE ' || attcollation::regcollation END) ORDER BY attnum)
             FROM pg_attribute JOIN pg_type AS attribute ON attribute.oid = atttypid
             WHERE attrelid = type.typrelid AND attnum > 0 AND NOT attisdropped
         ),
+        'comments of attributes', (
+            SELECT jsonb_agg(attname || ': ' || col_description(attrelid, attnum) ORDER BY attnum)
+            FROM pg_attribute
+            WHERE attrelid = type.typrelid AND col_description(attrelid, attnum) IS NOT NULL
+        ),
         'comment', obj_description(type.oid, 'pg_type')
-    ), false
+    ), 'user'
     {_SOURCE} AND typtype = 'c'
     AND (SELECT relkind FROM pg_class WHERE pg_class.oid = typrelid) = 'c'
 """
 
 RANGE = f"""
     SELECT ARRAY[nspname, typname], jsonb_build_object(
-        'subtype', (
-            SELECT concat_ws(' ', rngsubtype::regtype,
-                'multirange ' || rngmultitypid::regtype,
-                'COLLATE ' || nullif(rngcollation, 0)::regcollation,
-                'canonical ' || nullif(rngcanonical, 0)::regprocedure,
-                'difference ' || nullif(rngsubdiff, 0)::regprocedure)
-            FROM pg_range AS range WHERE rngtypid = type.oid
-        ),
-        'operator class', (
-            SELECT opcname FROM pg_range JOIN pg_opclass ON pg_opclass.oid = rngsubopc
-            WHERE rngtypid = type.oid
-        ),
+        'subtype', rngsubtype::regtype::text,
+        'multirange', rngmultitypid::regtype::text,
+        'operator class', opcname,
+        'collation', nullif(rngcollation, 0)::regcollation::text,
+        'canonical function', nullif(rngcanonical::oid, 0)::regprocedure::text,
+        'difference function', nullif(rngsubdiff::oid, 0)::regprocedure::text,
         'comment', obj_description(type.oid, 'pg_type')
-    ), false
-    {_SOURCE} AND typtype = 'r'
+    ), 'user'
+    FROM pg_range
+    JOIN pg_type AS type ON type.oid = rngtypid
+    JOIN visible_schema AS schema ON schema.oid = typnamespace
+    JOIN pg_opclass ON pg_opclass.oid = rngsubopc
+    WHERE {own("pg_type", "type.oid")}
 """
 
-COLLATION = """
+# What is no row, array, multirange or other type that PostgreSQL makes along with another.
+BASE_TYPE = f"""
+    SELECT ARRAY[nspname, typname], jsonb_build_object(
+        'defined', typisdefined,
+        'input', typinput::text,
+        'output', typoutput::text,
+        'receive', typreceive::text,
+        'send', typsend::text,
+        'modifier input', typmodin::text,
+        'modifier output', typmodout::text,
+        'analyze', typanalyze::text,
+        'length', typlen,
+        'by value', typbyval,
+        'alignment', typalign,
+        'storage', typstorage,
+        'category', typcategory,
+        'preferred', typispreferred,
+        'delimiter', typdelim,
+        'element', nullif(typelem, 0)::regtype::text,
+        'default', typdefault,
+        'collatable', typcollation <> 0,
+        'comment', obj_description(type.oid, 'pg_type')
+    ), 'user'
+    {_SOURCE} AND (typtype = 'p' OR typtype = 'b' AND NOT EXISTS (
+        SELECT FROM pg_type AS element WHERE element.typarray = type.oid
+    ))
+"""
+
+COLLATION = f"""
     SELECT ARRAY[nspname, collname], jsonb_build_object(
-        'provider', collprovider,
+        'provider', CASE collprovider
+            WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'default' END,
         'deterministic', collisdeterministic,
         'locale', coalesce(
             to_jsonb(coll) ->> 'colllocale', to_jsonb(coll) ->> 'colliculocale', collcollate),
+        'ctype', collctype,
         'rules', to_jsonb(coll) ->> 'collicurules',
         'comment', obj_description(coll.oid, 'pg_collation')
-    ), false
+    ), 'user'
     FROM pg_collation AS coll
     JOIN visible_schema AS schema ON schema.oid = collnamespace
-    WHERE NOT EXISTS (
-        SELECT FROM member WHERE classid = 'pg_collation'::regclass AND objid = coll.oid
-    )
+    WHERE {own("pg_collation", "coll.oid")}
 """
 
 TYPES = {
@@ -102,5 +137,6 @@ TYPES = {
     "domain constraint": DOMAIN_CONSTRAINT,
     "composite type": COMPOSITE,
     "range": RANGE,
+    "base type": BASE_TYPE,
     "collation": COLLATION,
 }

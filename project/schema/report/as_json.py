@@ -29,6 +29,7 @@ def render(report: Report) -> str:
     ``remedy``    the operation that would mend it
     ``path``      the file to look at, relative to the project
     ``line``      its line, from 1: a number; 0 where only the file is known
+    ``origin``    what it contradicts: ``models``, ``declared`` or ``undeclared``
     ============  =================================================================
 
     """

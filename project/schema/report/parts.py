@@ -16,6 +16,8 @@ def subject(finding: Finding) -> str:
 def details(finding: Finding) -> list[tuple[str, str]]:
     """Return labels and values, of those that the finding has."""
     pairs = [("expected", finding.expected), ("found", finding.found), ("mend", finding.remedy)]
+    # That models contradict is what one expects of a check, and goes without saying.
+    pairs.append(("origin", "" if finding.origin == "models" else finding.origin))
     return [(label, value) for label, value in pairs if value]
 
 

@@ -53,6 +53,7 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
             "expected": finding.expected,
             "found": finding.found,
             "remedy": finding.remedy,
+            "origin": finding.origin,
         },
     }
     if location := _location(finding):

@@ -5,7 +5,8 @@ narrower type, a lossy downgrade all pass. ``fill`` makes rows that satisfy the 
 takes a picture of all rows, and ``losses`` compares two pictures.
 """
 
+from project.schema.rows.clearing import clear
 from project.schema.rows.contents import Contents, Loss, Rows, losses, read
 from project.schema.rows.filling import Filling, fill
 
-__all__ = ["Contents", "Filling", "Loss", "Rows", "fill", "losses", "read"]
+__all__ = ["Contents", "Filling", "Loss", "Rows", "clear", "fill", "losses", "read"]

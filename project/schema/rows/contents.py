@@ -40,6 +40,7 @@ class Loss:
     column: str | None  # None where whole rows, or the table, are gone
     count: int
     example: str  # "id=3: 'before' → 'after'"
+    of_nulls: bool = False  # nothing was there but NULL, which a change to NOT NULL replaces
 
 
 COLUMNS = f"""
@@ -117,16 +118,14 @@ def losses(before: Contents, after: Contents) -> list[Loss]:
     rows apart any more, all rows of a table are compared with all others.
     """
     return [
-        Loss(*name, column, count, example)
+        Loss(*name, *part)
         for name, rows in sorted(before.items())
-        for column, count, example in (
-            _compared(rows, after[name]) if name in after else _all_of(rows)
-        )
+        for part in (_compared(rows, after[name]) if name in after else _all_of(rows))
     ]
 
 
-#: Column, count and example of a loss.
-_Part = tuple[str | None, int, str]
+#: Column, count and example of a loss, and whether it is one of NULLs.
+_Part = tuple[str | None, int, str] | tuple[str | None, int, str, bool]
 
 
 def _all_of(rows: Rows) -> Iterator[_Part]:
@@ -167,9 +166,12 @@ def _by_row(
         changed = [
             found for found, row in old.items() if found in new and new[found][place] != row[place]
         ]
-        if changed:
-            values = _cut(old[changed[0]][place]), _cut(new[changed[0]][place])
-            yield column, len(changed), f"{_shown(key, changed[0])}: {' → '.join(values)}"
+        for of_nulls in (False, True):
+            some = [found for found in changed if (old[found][place] is None) == of_nulls]
+            if some:
+                values = _cut(old[some[0]][place]), _cut(new[some[0]][place])
+                example = f"{_shown(key, some[0])}: {' → '.join(values)}"
+                yield column, len(some), example, of_nulls
 
 
 def _by_count(old: list[Row], new: list[Row], columns: tuple[str, ...]) -> Iterator[_Part]:
@@ -179,9 +181,12 @@ def _by_count(old: list[Row], new: list[Row], columns: tuple[str, ...]) -> Itera
     told = False
     for place, column in enumerate(columns if len(old) == len(new) else ()):
         gone = Counter(row[place] for row in old) - Counter(row[place] for row in new)
+        nulls = gone.pop(None, 0)
         if gone:
-            told = True
             yield column, gone.total(), f"{_cut(next(iter(gone)))} is gone"
+        if nulls:
+            yield column, nulls, "NULL is gone", True
+        told = told or bool(gone or nulls)
     if not told:
         # Fewer rows, or the same values in other rows.
         yield None, missing.total(), f"no row {_shown(columns, next(iter(missing)))}"

@@ -12,7 +12,7 @@ from random import Random
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import CheckViolation
+from psycopg.errors import CheckViolation, DiskFull
 from psycopg.rows import scalar_row, tuple_row
 
 from project.schema.rows.order import components
@@ -52,6 +52,7 @@ def fill(
     seed: int,
     rows: int = 8,
     leave_out: Collection[Name] = (),
+    values: Mapping[str, Collection[str]] | None = None,
 ) -> Filling:
     """Bring every table to so many rows; those that have them already stay as they are.
 
@@ -64,11 +65,14 @@ def fill(
         seed: Chooses among the rows that would do.
         rows: How many each table shall have.
         leave_out: Schema and name of tables to leave alone.
+        values: What columns hold, where the catalog does not say it: ``public.page.params`` →
+            ``["{}"]``. The key may be a pattern.
 
     """
     progress = _Progress()
     with _set(connection):
-        found = {name: table for name, table in tables(connection).items() if name not in leave_out}
+        known = tables(connection, values)
+        found = {name: table for name, table in known.items() if name not in leave_out}
         for circle in components(found, lambda name: _parents(found[name])):
             groups = components(circle, lambda name: _parents(found[name], required=True))
             # The first rows of a circle have nobody to refer to yet, those of a second round have.
@@ -76,6 +80,8 @@ def fill(
                 for group in groups:
                     batch = {name: found[name] for name in group}
                     _fill_batch(connection, batch, target, seed, progress)
+        for name in progress.inserted:
+            _advance(connection, found[name])
     return Filling(dict(progress.inserted), progress.refused)
 
 
@@ -117,6 +123,16 @@ def _set(connection: psycopg.Connection) -> Iterator[None]:
 def _configure(connection: psycopg.Connection, settings: Mapping[str, str | None]) -> None:
     for setting, value in settings.items():
         connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+
+
+def _advance(connection: psycopg.Connection, table: Table) -> None:
+    """Let the application's own numbers begin after those of the rows."""
+    for column in table.columns:
+        if column.sequence:
+            query = sql.SQL("SELECT setval(%s, max({})) FROM {} HAVING max({}) > 0").format(
+                _quoted(column.name), _quoted(*table.name), _quoted(column.name)
+            )
+            connection.execute(query, [column.sequence], prepare=False)
 
 
 def _parents(table: Table, *, required: bool = False) -> list[Name]:
@@ -217,7 +233,7 @@ def _insert(
     try:
         cursor = connection.execute(statement, values, prepare=False)
     except psycopg.Error as error:
-        if connection.closed:
+        if connection.closed or isinstance(error, DiskFull):
             raise
         return _refusal(error, batch)
     if cursor.rowcount == 0:

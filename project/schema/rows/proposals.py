@@ -81,6 +81,8 @@ def again(table: Table, row: Row, suspects: Collection[str], keys: Keys, random:
 
 
 def _styled(column: Column, number: int, seed: int) -> Value:
+    if column.sequence:
+        return _ordinary(column, number)
     if number == WITH_NULLS and column.nullable:
         return None
     if number == WITH_DEFAULTS and _is_constant(column.default):
@@ -102,6 +104,8 @@ def _drawn(table: Table, column: Column, number: int | None, random: Random) -> 
     draw = random.random()
     if number is None:
         number = random.randrange(MANY)
+    if column.sequence:
+        return _ordinary(column, number)
     if draw < HINT:
         found = [
             hint

@@ -1,8 +1,9 @@
 """The tables of a database, with all that a new row has to satisfy."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -29,6 +30,9 @@ class Column:
     default: str | None  # its expression
     serves: bool  # the server gives the value: an identity, or a sequence as the default
     generated: bool
+    #: The sequence named after the column, where the column does not draw from it by itself: then
+    #: the application does, as SQLAlchemy with a ``Sequence`` that is no server default.
+    sequence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,14 @@ COLUMNS = """
     SELECT attrelid AS table, attname AS name, attnum AS position, atttypid AS type,
         atttypmod AS modifier, attnotnull AS not_null,
         attidentity <> '' AS identity, attgenerated <> '' AS generated,
-        pg_catalog.pg_get_expr(adbin, adrelid) AS default
+        pg_catalog.pg_get_expr(adbin, adrelid) AS default,
+        (
+            SELECT sequence.oid::regclass::text
+            FROM pg_catalog.pg_class AS owner JOIN pg_catalog.pg_class AS sequence
+                ON sequence.relnamespace = owner.relnamespace AND sequence.relkind = 'S'
+                AND sequence.relname = owner.relname || '_' || attname || '_seq'
+            WHERE owner.oid = attrelid AND adbin IS NULL AND attidentity = ''
+        ) AS sequence
     FROM pg_catalog.pg_attribute
     LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
     WHERE attrelid = ANY (%(tables)s) AND attnum > 0 AND NOT attisdropped
@@ -159,8 +170,16 @@ FOREIGN_KEYS = """
 """
 
 
-def tables(connection: psycopg.Connection) -> dict[Name, Table]:
-    """Read all tables, in a handful of queries however many there are."""
+def tables(
+    connection: psycopg.Connection, values: Mapping[str, Collection[str]] | None = None
+) -> dict[Name, Table]:
+    """Read all tables, in a handful of queries however many there are.
+
+    Args:
+        connection: To the database.
+        values: What columns hold, by a pattern of ``schema.table.column`` as fnmatch has it.
+
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         found = [_Found(**row) for row in cursor.execute(TABLES, prepare=False)]
         given = {"tables": [table.oid for table in found]}
@@ -172,6 +191,11 @@ def tables(connection: psycopg.Connection) -> dict[Name, Table]:
         oid: tuple(_column(row, known) for row in rows) for oid, rows in _grouped(attributes)
     }
     rules_of, keys_of = dict(_grouped(rules)), dict(_grouped(keys))
+    for table in found:
+        columns[table.oid] = tuple(
+            _told(column, f"{table.schema}.{table.name}.{column.name}", values or {})
+            for column in columns.get(table.oid, ())
+        )
     return {
         (table.schema, table.name): _table(
             table,
@@ -181,6 +205,13 @@ def tables(connection: psycopg.Connection) -> dict[Name, Table]:
         )
         for table in found
     }
+
+
+def _told(column: Column, name: str, values: Mapping[str, Collection[str]]) -> Column:
+    for pattern, samples in values.items():
+        if fnmatchcase(name, pattern):
+            return replace(column, type=replace(column.type, samples=tuple(samples)))
+    return column
 
 
 def _grouped(rows: list[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -234,6 +265,7 @@ def _column(row: dict[str, Any], known: Mapping[tuple[int, int], Type]) -> Colum
         default=None if row["generated"] else row["default"],
         serves=row["identity"] or serial,
         generated=row["generated"],
+        sequence=row["sequence"],
     )
 
 

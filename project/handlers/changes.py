@@ -1,0 +1,159 @@
+"""What requests that change rows have in common: their bodies, conditions and answers."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import msgspec
+import psycopg
+
+from project.api import rendering, writing
+from project.api.collection import View
+from project.api.faults import FaultError
+from project.api.payload import Row as Payload
+from project.api.payload import given_of
+from project.api.query import read_parameters
+from project.api.statement import Given, Statement
+from project.api.writing import Once
+from project.database import Rows
+from project.handlers.base import JSON
+from project.handlers.problems import Problem, ProblemError
+from project.handlers.refusals import is_unreadable
+from project.handlers.resource import ResourceHandler
+
+TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+#: What a client may call a request: printable, and as long as the column.
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+class ChangingHandler(ResourceHandler):
+    """A request that may change rows."""
+
+    @property
+    def view(self) -> View:
+        """The collection as the asker sees it."""
+        return View(self.collections, self.collection, self.asker)
+
+    def body_as(self, *media_types: str) -> bytes:
+        """Return the body, if it is of one of these types.
+
+        Raises:
+            ProblemError: 415 if it is of another.
+            FaultError: the request has parameters, which a change takes none of.
+
+        """
+        for name, _ in read_parameters(self.request.query):
+            raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
+        sent = self.media_type()
+        if sent not in media_types:
+            accepted = ", ".join(media_types)
+            headers = ((f"Accept-{(self.request.method or '').capitalize()}", accepted),)
+            detail = f"The body is of type {sent}; this address takes {accepted}."
+            raise ProblemError(Problem(415, detail, headers=headers))
+        return self.content()
+
+    def media_type(self) -> str:
+        """Return the type of the body, without its parameters."""
+        return self.request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+
+    def content(self) -> bytes:
+        """Return the body."""
+        return self.request.body
+
+    def match(self) -> list[str] | None:
+        """Return the tags of which the row must have one (RFC 9110, 13.1.1); None for any.
+
+        Raises:
+            ProblemError: 428 where the resource wants to know and the client does not say.
+
+        """
+        header = self.request.headers.get("If-Match", "").strip()
+        if header == "*":
+            return None
+        if header:
+            # A weak tag never matches here (RFC 9110, 8.8.3.2).
+            return [found[0] for found in TAG.finditer(header) if not found[1]]
+        if self.collection.resource.match_required:
+            detail = "Say in If-Match which version of the row the change is based on."
+            raise ProblemError(Problem(428, detail))
+        return None
+
+    def once(self, body: bytes) -> Once | None:
+        """Return what the client calls this request, if it does."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return None
+        if not KEY.fullmatch(key):
+            raise FaultError(400, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
+        asked = b"\0".join([self.request.path.encode(), body])
+        return Once(key, hashlib.sha256(asked).digest())
+
+    async def change(
+        self,
+        run: Callable[[], Awaitable[Rows]],
+        rows: list[Payload],
+        key: tuple[Given, ...] = (),
+        *,
+        many: bool = False,
+    ) -> Rows:
+        """Run a change.
+
+        Raises:
+            FaultError: PostgreSQL does not take a value; it is pointed at.
+            ProblemError: PostgreSQL refuses the change.
+
+        """
+        try:
+            return await self.attempt(run)
+        except psycopg.Error as error:
+            if not is_unreadable(error):
+                raise
+            given = (*key, *given_of(self.collection, rows, many=many))
+            raise await self.fault(given, 422) from error
+
+    async def changed(self, statement: Statement, row: Payload) -> Rows:
+        """Run the change of one row, which the statement's own values address.
+
+        Raises:
+            ProblemError: 404 if there is no such row, 412 if it is another version.
+
+        """
+        answer = await self.change(lambda: self.run(statement), [row], statement.given)
+        self.check(answer)
+        return answer
+
+    def check(self, answer: Rows) -> None:
+        """Go on only if the row was there, and the one that the client meant."""
+        [(found, changed, *_)] = answer
+        if found == b"0":
+            raise self.missing()
+        if changed == b"0":
+            detail = "The row has changed since; read it again."
+            raise ProblemError(Problem(412, detail))
+
+    async def run(self, statement: Statement) -> Rows:
+        """Run a statement in a transaction of its own."""
+        return await self.connections.run(statement.text, statement.values)
+
+    def place(self, key: bytes) -> str:
+        """Return the address of the row with a key."""
+        values = msgspec.json.decode(key, type=list[str])
+        return f"/api/{self.collection.name}/{','.join(quote(value, safe='') for value in values)}"
+
+    def show(self, status: int, body: bytes) -> None:
+        """Answer with what was written, unless the client can do without."""
+        wish = self.preferences().get("return")
+        if wish in {"minimal", "representation"}:
+            self.applied(f"return={wish}")
+        if wish == "minimal":
+            self.set_status(201 if status == 201 else 204)  # noqa: PLR2004
+            return
+        if change := rendering.change_of(writing.whole(self.view)):
+            array = body.startswith(b"[")
+            body = rendering.rendered(change, body.strip()[1:-1] if array else body)
+            body = b"[%b]\n" % body if array else body + b"\n"
+        self.set_status(status)
+        self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
+        self.write(body)

@@ -1,0 +1,109 @@
+"""Rows in bulk: lines of JSON or CSV, through ``COPY`` and one statement, all or nothing."""
+
+import asyncio
+import tempfile
+from typing import IO, cast
+
+import psycopg
+from tornado.http1connection import HTTP1Connection
+
+from project.api import writing
+from project.api.bulk import Loader, document
+from project.api.faults import FaultError
+from project.api.payload import given_of
+from project.database import rows_of
+from project.handlers.base import JSON
+from project.handlers.changes import ChangingHandler
+
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+
+#: Seconds that a body may take to arrive that is loaded in bulk.
+ARRIVAL_SECONDS = 600
+
+#: Bytes of it that are kept in memory; the rest goes to a temporary file. Nobody's connection to
+#: the database waits for a slow client so.
+KEPT = 1024 * 1024
+
+STAGE = b"CREATE TEMPORARY TABLE loaded (document json) ON COMMIT DROP"
+
+#: For delimiter and quote two characters that JSON never holds as they are: a line is a value.
+COPY = rb"COPY loaded FROM STDIN (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
+
+
+class LoadingHandler(ChangingHandler):
+    """A collection whose ``POST`` takes bodies of any size that the settings allow."""
+
+    file: IO[bytes] | None = None
+
+    def initialize(self, **kwargs: object) -> None:  # type: ignore[override]
+        """See Tornado; the body arrives in pieces."""
+        super().initialize(**kwargs)  # type: ignore[arg-type]
+        self.received = bytearray()
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Before the body is read: may it come, and may it be large?"""
+        await super().prepare()
+        if self.request.method == "POST" and self.media_type() in {NDJSON, CSV}:
+            self.admit_writer()
+            connection = cast("HTTP1Connection", self.request.connection)
+            connection.set_max_body_size(self.limits.load_bytes)
+            connection.set_body_timeout(ARRIVAL_SECONDS)
+            self.file = tempfile.SpooledTemporaryFile(KEPT)  # noqa: SIM115  (closed on_finish)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body."""
+        if self.file is None:
+            self.received += chunk
+        else:
+            self.file.write(chunk)
+
+    def on_finish(self) -> None:
+        """Forget the body."""
+        if self.file is not None:
+            self.file.close()
+
+    def content(self) -> bytes:
+        """Return the body of a request that is not in bulk."""
+        return bytes(self.received)
+
+    async def load(self, file: IO[bytes], *, as_table: bool) -> int:
+        """Insert the rows of a file; return how many."""
+        if "Idempotency-Key" in self.request.headers:
+            raise FaultError(400, "Idempotency-Key is for rows in JSON.")
+        file.seek(0)
+        loader = Loader(self.view, file, as_table=as_table)
+        async with self.connections.transaction() as connection:
+            await connection.execute(STAGE)
+            async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+                for piece in loader.pieces():
+                    await copy.write(document(piece))
+                    await asyncio.sleep(0)  # others have a turn
+            if not loader.read:
+                return 0
+            statement = writing.load(self.view, loader.names)
+            answer = rows_of(await connection.execute(statement.text, statement.values))
+            return int(answer[0][0] or 0)
+
+    async def post_bulk(self, file: IO[bytes]) -> None:
+        """Load the body and say how many rows there were."""
+        try:
+            number = await self.load(file, as_table=self.media_type() == CSV)
+        except psycopg.Error as error:
+            refused = self.refused(error)
+            if refused is not error:
+                raise refused from error
+            if (error.sqlstate or "").startswith("22"):
+                raise await self.unreadable(file) from error
+            raise
+        self.set_status(201)
+        self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
+        self.write(b'{"inserted":%d}\n' % number)
+
+    async def unreadable(self, file: IO[bytes]) -> Exception:
+        """Say which value PostgreSQL does not take, if it is one of the first."""
+        file.seek(0)
+        loader = Loader(self.view, file, as_table=self.media_type() == CSV)
+        rows = next(loader.pieces(), [])
+        given = given_of(self.collection, rows, many=True)
+        return await self.fault(given, 422)

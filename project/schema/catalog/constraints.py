@@ -1,0 +1,126 @@
+"""What is demanded of a table's rows, and what finds them: constraints, indexes, statistics."""
+
+from project.schema.catalog.parts import listed, named_by, own
+
+#: The columns of a constraint, as the server writes them into a name.
+_COLUMNS = """(
+    SELECT string_agg(attname, '_' ORDER BY place)
+    FROM unnest(conkey) WITH ORDINALITY AS key (number, place)
+    JOIN pg_attribute ON attrelid = conrelid AND attnum = number
+)"""
+
+_CHOICE = f"""class.relname || CASE
+    WHEN contype = 'p' THEN '_pkey'
+    WHEN contype = 'c' AND cardinality(conkey) IS DISTINCT FROM 1 THEN '_check'
+    WHEN contype = 'x' THEN '_'
+    ELSE '_' || {_COLUMNS} END"""
+
+#: A definition without what one statement of ALTER changes: those are attributes of their own.
+DEFINITION = """
+    regexp_replace(pg_get_constraintdef(constr.oid),
+        '( DEFERRABLE)?( INITIALLY DEFERRED)?( NOT ENFORCED)?( NOT VALID)?$', '')
+"""
+
+#: A constraint that is not enforced cannot be validated, so that says nothing of it.
+VALIDATED = "convalidated OR coalesce((to_jsonb(constr) ->> 'conenforced') = 'false', false)"
+
+CONSTRAINT = f"""
+    SELECT ARRAY[nspname, class.relname, conname], jsonb_build_object(
+        'definition', {DEFINITION},
+        'deferrable', CASE WHEN condeferred THEN 'initially deferred'
+            WHEN condeferrable THEN 'initially immediate' ELSE 'no' END,
+        'validated', {VALIDATED},
+        'enforced', coalesce((to_jsonb(constr) ->> 'conenforced')::boolean, true),
+        'inherited', NOT conislocal,
+        'storage parameters', {listed("index.reloptions")},
+        'tablespace', spcname,
+        'replica identity', nullif(indisreplident, false),
+        'clustered', nullif(indisclustered, false),
+        'comment', obj_description(constr.oid, 'pg_constraint'),
+        'comment of index', obj_description(index.oid, 'pg_class'),
+        -- A superuser may have switched off what enforces it.
+        'triggers', CASE WHEN contype = 'f' AND EXISTS (
+            SELECT FROM pg_trigger WHERE tgconstraint = constr.oid AND tgenabled <> 'O'
+        ) THEN 'disabled' END
+    ), CASE contype
+        WHEN 'p' THEN {named_by("conname", "_pkey", _CHOICE)}
+        WHEN 'u' THEN {named_by("conname", "_.+_key", _CHOICE)}
+        WHEN 'f' THEN {named_by("conname", "_.+_fkey", _CHOICE)}
+        WHEN 'c' THEN {named_by("conname", "_check", _CHOICE)}
+        ELSE {named_by("conname", "_.+_excl", _CHOICE)} END
+    FROM pg_constraint AS constr
+    JOIN pg_class AS class ON class.oid = conrelid
+    JOIN visible_schema AS schema ON schema.oid = class.relnamespace
+    LEFT JOIN pg_class AS index ON index.oid = conindid AND contype IN ('p', 'u', 'x')
+    LEFT JOIN pg_index ON indexrelid = index.oid
+    LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
+    WHERE contype IN ('p', 'u', 'f', 'c', 'x') AND conparentid = 0
+        AND {own("pg_class", "class.oid")}
+"""
+
+#: As ``pg_get_indexdef`` prints it.
+_STORAGE = """(
+    SELECT ' WITH (' || string_agg(
+        quote_ident(name) || '=' || CASE WHEN quote_ident(value) = value THEN value
+            ELSE quote_literal(value) END, ', ' ORDER BY place) || ')'
+    FROM unnest(index.reloptions) WITH ORDINALITY AS o (option, place),
+        split_part(option, '=', 1) AS name, substring(option FROM strpos(option, '=') + 1) AS value
+)"""
+
+_INDEX_COLUMNS = """(
+    SELECT string_agg(attname, '_' ORDER BY attnum) FROM pg_attribute WHERE attrelid = indexrelid
+)"""
+
+INDEX = f"""
+    SELECT ARRAY[nspname, class.relname, index.relname], jsonb_build_object(
+        'unique', indisunique,
+        -- The text after the names: method, columns, INCLUDE, NULLS NOT DISTINCT, WHERE.
+        'definition', replace(substring(definition FROM strpos(definition, ' USING ') + 1),
+            coalesce({_STORAGE}, ''), ''),
+        'storage parameters', {listed("index.reloptions")},
+        'valid', indisvalid,
+        'clustered', indisclustered,
+        'replica identity', nullif(indisreplident, false),
+        'tablespace', spcname,
+        'statistics targets', (
+            SELECT jsonb_agg(attname || ' ' || attstattarget ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = indexrelid AND attstattarget >= 0
+        ),
+        'comment', obj_description(indexrelid, 'pg_class')
+    ), {named_by("index.relname", "_.+_idx", f"class.relname || '_' || {_INDEX_COLUMNS}")}
+    FROM pg_index
+    JOIN pg_class AS index ON index.oid = indexrelid
+    JOIN pg_class AS class ON class.oid = indrelid
+    JOIN visible_schema AS schema ON schema.oid = class.relnamespace
+    LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
+    CROSS JOIN LATERAL pg_get_indexdef(indexrelid) AS definition
+    WHERE class.relkind IN ('r', 'p', 'm')
+    -- The index of a partition is that of its parent, unless somebody did something to it.
+    AND (NOT index.relispartition OR index.reloptions IS NOT NULL OR index.reltablespace <> 0
+        OR indisclustered OR indisreplident OR obj_description(indexrelid, 'pg_class') IS NOT NULL)
+    AND NOT EXISTS (
+        SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')
+    )
+    AND {own("pg_class", "class.oid")} AND {own("pg_class", "index.oid")}
+"""
+
+_STATISTICS_COLUMNS = """(
+    SELECT class.relname || '_' || coalesce(attname, '') FROM pg_attribute
+    WHERE attrelid = stxrelid AND attnum = stxkeys[0]
+)"""
+
+STATISTICS = f"""
+    SELECT ARRAY[nspname, stxname], jsonb_build_object(
+        -- The text after the name.
+        'definition', regexp_replace(
+            pg_get_statisticsobjdef(stat.oid), '^CREATE STATISTICS [^(]*?(?=\\(| ON )', ''),
+        'target', nullif(to_jsonb(stat) ->> 'stxstattarget', '-1'),
+        'comment', obj_description(stat.oid, 'pg_statistic_ext')
+    ), {named_by("stxname", "_stat", f"coalesce({_STATISTICS_COLUMNS}, class.relname)")}
+    FROM pg_statistic_ext AS stat
+    JOIN visible_schema AS schema ON schema.oid = stxnamespace
+    JOIN pg_class AS class ON class.oid = stxrelid
+    WHERE {own("pg_statistic_ext", "stat.oid")}
+"""
+
+CONSTRAINTS = {"constraint": CONSTRAINT, "index": INDEX, "statistics": STATISTICS}

@@ -1,0 +1,59 @@
+"""Pieces that the queries share."""
+
+#: The user's schemas, and what belongs to an extension: neither the system's own objects nor those
+#: are anybody's to change.
+VISIBLE = """
+    visible_schema AS MATERIALIZED (
+        SELECT oid, nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    ),
+    member AS MATERIALIZED (
+        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+    )
+"""
+
+#: Objects of a lower number were made with the cluster (``FirstNormalObjectId``).
+FIRST = 16384
+
+#: Names of options whose values are nobody's to read.
+HIDDEN = "pass|secret|token|credential|(api|private|access|account|sas)_?key"
+
+
+def own(catalog: str, oid: str) -> str:
+    """Write the condition that an object belongs to no extension."""
+    return (
+        f"NOT EXISTS (SELECT FROM member WHERE classid = '{catalog}'::regclass AND objid = {oid})"
+    )
+
+
+def listed(options: str) -> str:
+    """Write an array in the order of its texts, whatever order they were given in.
+
+    The order is that of the bytes: two databases may collate differently.
+    """
+    return f'(SELECT jsonb_agg(o ORDER BY o COLLATE "C") FROM unnest({options}) AS o)'
+
+
+def unveiled(options: str) -> str:
+    """Write options of a foreign object, without the values of those that are secrets."""
+    return f"""(
+        SELECT jsonb_agg(
+            CASE WHEN name ~* '{HIDDEN}' THEN name || '=***' ELSE o END ORDER BY name COLLATE "C")
+        FROM unnest({options}) AS o, split_part(o, '=', 1) AS name
+    )"""
+
+
+def named_by(name: str, suffix: str, choice: str) -> str:
+    """Write who may have chosen a name, as :class:`~project.schema.snapshot.Item` has it.
+
+    Args:
+        name: The name.
+        suffix: How names end that the server makes up: ``_.+_key``.
+        choice: How such a name begins if the server made it up for the table as it is now. Long
+            names are cut somewhere, so that nothing can be said of their beginning.
+
+    """
+    return f"""CASE
+        WHEN {name} !~ '{suffix}[0-9]*$' THEN 'user'
+        WHEN octet_length({name}) > 60 OR starts_with({name}, {choice}) THEN 'server'
+        ELSE 'history' END"""

@@ -1,0 +1,167 @@
+"""Definitions on a table: checks, exclusions, indexes, statistics.
+
+Both are made on a copy of the expected table and read from the catalog, expressions as the planner
+understands them. Where they still differ, one may be what a change of a column's type has left of
+the other: that is tried out.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from project.schema.equivalence import text
+from project.schema.equivalence.expressions import Connection, copied, plan, undone
+
+#: Types that a column may have had, besides those that one of the definitions casts to.
+FORMER = ("text", "character varying")
+
+READ_CHECK = """
+    SELECT pg_get_expr(conbin, conrelid), NULL, contype::text, connoinherit
+    FROM pg_constraint WHERE conname = 'reprinted' AND conrelid = %s::regclass AND contype = 'c'
+"""
+
+# Classes of operators that do the same for types of one kind, text and varchar, are one family.
+READ_INDEX = """
+    SELECT pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid), amname, indkey::text,
+        indcollation::text, indoption::text, indnkeyatts, to_jsonb(i) ->> 'indnullsnotdistinct',
+        ARRAY(
+            SELECT opcfamily || ' ' || opcintype FROM unnest(indclass) WITH ORDINALITY AS c (oid, n)
+            JOIN pg_opclass ON pg_opclass.oid = c.oid ORDER BY n
+        ),
+        ARRAY(
+            SELECT attoptions::text FROM pg_attribute WHERE attrelid = indexrelid ORDER BY attnum
+        ),
+        (SELECT conexclop::text FROM pg_constraint WHERE conindid = indexrelid)
+    FROM pg_index AS i
+    JOIN pg_class AS class ON class.oid = indexrelid
+    JOIN pg_am ON pg_am.oid = relam
+    WHERE relname = 'reprinted' AND indrelid = %s::regclass
+"""
+
+READ_STATISTICS = """
+    SELECT array_to_string(pg_get_statisticsobjdef_expressions(oid), ', '), NULL, stxkeys::text,
+        (SELECT array_agg(k ORDER BY k) FROM unnest(stxkind) AS k)::text
+    FROM pg_statistic_ext WHERE stxname = 'reprinted' AND stxrelid = %s::regclass
+"""
+
+
+class Column(NamedTuple):
+    """A column of the expected table."""
+
+    name: str
+    type: str
+    collation: str  # as a clause; empty where it is that of the type
+
+    def changed(self, table: str, to: str) -> str:
+        """Write the change of its type to another."""
+        name = sql.Identifier(self.name).as_string()
+        return f"ALTER TABLE {table} ALTER {name} TYPE {to} USING NULL::{to}"
+
+    def restored(self, table: str) -> str:
+        """Write the change of its type to what it is."""
+        name = sql.Identifier(self.name).as_string()
+        type_ = f"{self.type}{self.collation} USING NULL::{self.type}"
+        return f"ALTER TABLE {table} ALTER {name} TYPE {type_}"
+
+
+def same_definition(
+    connection: Connection, kind: str, table: tuple[str, str], one: str, other: str
+) -> bool:
+    """Tell whether two definitions on a table mean the same.
+
+    Args:
+        connection: To a scratch database with the table.
+        kind: ``constraint``, ``index`` or ``statistics``.
+        table: Its schema and name.
+        one: A definition as the catalog's reader gives it, from the text after the name.
+        other: Likewise.
+
+    """
+    if text.functions(one) != text.functions(other):
+        return False
+    one, other = text.one_name_for_now(one), text.one_name_for_now(other)
+    try:
+        with copied(connection, *table) as copy:
+            read = [_read(connection, kind, copy, definition) for definition in (one, other)]
+            if read[0] is None or read[1] is None:
+                return False
+            return (
+                read[0] == read[1]
+                or _is_residue(connection, kind, copy, one, other)
+                or _is_residue(connection, kind, copy, other, one)
+            )
+    except psycopg.Error:
+        return False
+
+
+def _read(connection: Connection, kind: str, copy: str, definition: str) -> Any:  # noqa: ANN401
+    return _after(connection, kind, copy, definition, ())
+
+
+def _after(
+    connection: Connection, kind: str, copy: str, definition: str, around: Iterable[str]
+) -> Any:  # noqa: ANN401
+    """Make a definition, perhaps between two changes, and return how it is understood then."""
+    before, after = tuple(around) or ("", "")
+    create, read = _statements(kind, copy, definition)
+    try:
+        with undone(connection):
+            for statement in filter(None, (before, create, after)):
+                connection.execute(statement.encode())
+            row = connection.execute(read, [copy]).fetchone()
+            if row is None:
+                return None
+            expressions = [
+                part and plan(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
+                for part in row[:2]
+            ]
+            return [*expressions, *row[2:]]
+    except psycopg.Error:
+        return None
+
+
+def _statements(kind: str, copy: str, definition: str) -> tuple[str, Any]:
+    if kind == "index":
+        return f"CREATE INDEX reprinted ON {copy} {definition}", READ_INDEX
+    if kind == "statistics":
+        bare = re.sub(r" FROM [^()]*$", "", definition)
+        # Not in pg_temp, where statistics cannot be; it does not stay.
+        return f"CREATE STATISTICS public.reprinted {bare} FROM {copy}", READ_STATISTICS
+    read = READ_CHECK if definition.startswith("CHECK") else READ_INDEX
+    return f"ALTER TABLE {copy} ADD CONSTRAINT reprinted {definition}", read
+
+
+def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found: str) -> bool:
+    """Tell whether a change of one column's type makes `found` of what `fresh` was written as.
+
+    What the user wrote is not known; it is tried with fewer and fewer casts, as long as it still
+    means `fresh` now. A change of type adds casts of columns. Where it takes one away, the column
+    had the type of an explicit cast before, and the meaning has changed with it.
+    """
+    if text.casts_of_columns(fresh) > text.casts_of_columns(found):
+        return False
+    meant, left = (_read(connection, kind, copy, definition) for definition in (fresh, found))
+    former = dict.fromkeys([*text.casts(fresh), *text.casts(found), *FORMER])
+    columns = [c for c in _columns(connection, copy) if c.name in fresh and c.name in found]
+    for written in text.spellings(fresh):
+        if _read(connection, kind, copy, written) != meant:
+            continue
+        for column in columns:
+            for type_ in former:
+                around = (column.changed(copy, type_), column.restored(copy))
+                if _after(connection, kind, copy, written, around) == left:
+                    return True
+    return False
+
+
+def _columns(connection: Connection, copy: str) -> list[Column]:
+    query = """
+        SELECT attname, format_type(atttypid, atttypmod), CASE WHEN attcollation <> typcollation
+            THEN ' COLLATE ' || attcollation::regcollation ELSE '' END
+        FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+        WHERE attrelid = %s::regclass AND attnum > 0
+    """
+    return [Column(*row) for row in connection.execute(query, [copy]).fetchall()]

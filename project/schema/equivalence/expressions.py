@@ -1,0 +1,160 @@
+"""Expressions, as the planner and the parser of a scratch database understand them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from project.schema.catalog import PIN
+from project.schema.equivalence import text
+
+Connection = psycopg.Connection[Any]
+
+#: What depends on who asks, on state or on chance: its value proves nothing.
+UNSTEADY = re.compile(
+    r"nextval|currval|lastval|random|uuid|user|role|setting|schema|backend|txid|xact|clock|inet_"
+    r"|timeofday|snapshot|catalog|version",
+    re.IGNORECASE,
+)
+
+#: What the planner makes of an expression whose value never changes.
+CONSTANT = re.compile(r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^']*)?")
+
+#: Two zones in which no moment has the same date, nor either that of UTC all day.
+ZONES = ("Etc/GMT+12", "Etc/GMT-14")
+
+#: In a stored query: where something was written, and what it was called there.
+INCIDENTAL = re.compile(
+    r":(?:stmt_)?(?:location|len) -?\d+|:(?:alias|eref) (?:<>|\{ALIAS (?:[^{}\\]|\\.)*\})"
+    r"|:rtekind_join_using_alias \S+"
+)
+
+
+@contextmanager
+def undone(connection: Connection) -> Iterator[None]:
+    """Hold a transaction, or a part of one, of which nothing stays."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(PIN)
+        yield
+
+
+def same(connection: Connection, one: str, other: str, source: str) -> bool:
+    """Tell whether two expressions mean the same.
+
+    The planner folds what is constant, so casts of literals and other spellings of them vanish; the
+    parser's tree holds no names of aliases. Functions of the user's are never unfolded: to call one
+    and to write what it does are two things.
+
+    Args:
+        connection: In a transaction.
+        one: An expression, as printed.
+        other: Likewise.
+        source: What follows SELECT and the expression: ``FROM …``, or nothing.
+
+    """
+    one, other = text.one_name_for_now(one), text.one_name_for_now(other)
+    if one == other:
+        return True
+    if text.functions(one) != text.functions(other):
+        return False
+    for read in (plan, tree):
+        understood = read(connection, f"SELECT {one} {source}")
+        if understood is not None and understood == read(connection, f"SELECT {other} {source}"):
+            return True
+    return False
+
+
+def plan(connection: Connection, query: str) -> Any:  # noqa: ANN401
+    """Return how the planner would run a query, which is not run; None if it cannot be read."""
+    try:
+        with undone(connection):
+            explain = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {query}"
+            row = connection.execute(explain.encode()).fetchone()
+    except psycopg.Error:
+        return None
+    return row[0][0]["Plan"] if row else None
+
+
+def tree(connection: Connection, query: str) -> str | None:
+    """Return how the parser reads a query, without what is incidental; None if it cannot."""
+    create = f"CREATE VIEW pg_temp.reprinted AS {query}"
+    return rule(connection, create, "pg_temp.reprinted", "_RETURN")
+
+
+def rule(connection: Connection, create: str, relation: str, name: str) -> str | None:
+    """Make a rule and return how the parser read it, without what is incidental."""
+    try:
+        with undone(connection):
+            connection.execute(create.encode())
+            row = connection.execute(
+                "SELECT concat_ws(' ', ev_type, is_instead, ev_qual, ev_action),"
+                " ev_class::oid::text FROM pg_rewrite"
+                " WHERE ev_class = %s::regclass AND rulename = %s",
+                [relation, name],
+            ).fetchone()
+    except psycopg.Error:
+        return None
+    if row is None:
+        return None
+    stored = INCIDENTAL.sub("", row[0])
+    return re.sub(rf":relid {row[1]}\b", ":relid 0", stored)
+
+
+def same_value(connection: Connection, one: str, other: str, kind: str) -> bool:
+    """Tell whether two defaults yield the same, always.
+
+    Where both depend on the moment, they are evaluated: at two moments, in two time zones, each
+    with its own date. What depends on anything else is left alone.
+
+    Args:
+        connection: In a transaction; to a scratch database.
+        one: An expression without columns, as printed.
+        other: Likewise.
+        kind: The type that they are for.
+
+    """
+    with undone(connection):
+        if same(connection, f"({one})::{kind}", f"({other})::{kind}", ""):
+            return True
+        for expression in (one, other):
+            bare = text.unquoted(expression)
+            if UNSTEADY.search(bare) or text.functions(expression):
+                return False
+            planned = plan(connection, f"SELECT ({expression})::{kind}")
+            if planned is None or CONSTANT.fullmatch(planned["Output"][0]):
+                return False
+        return all(
+            _value(connection, one, kind, zone) == _value(connection, other, kind, zone)
+            for zone in ZONES
+        )
+
+
+def _value(connection: Connection, expression: str, kind: str, zone: str) -> object:
+    # In a transaction that has lasted a while, now() and statement_timestamp() are apart.
+    connection.execute("SELECT pg_sleep(0.001), set_config('timezone', %s, true)", [zone])
+    try:
+        with connection.transaction():
+            row = connection.execute(f"SELECT (({expression})::{kind})::text".encode()).fetchone()
+    except psycopg.Error:
+        return object()  # like no other
+    return row
+
+
+@contextmanager
+def copied(connection: Connection, schema: str, table: str) -> Iterator[str]:
+    """Yield the name of an empty table like another, which means it within the block.
+
+    It has the columns, their types and NOT NULL, and nothing that would stand in the way of a
+    change of type.
+
+    Raises:
+        psycopg.Error: there is no such table.
+
+    """
+    with undone(connection):
+        copy = sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})")
+        connection.execute(copy.format(sql.Identifier(table), sql.Identifier(schema, table)))
+        yield sql.Identifier("pg_temp", table).as_string(connection)

@@ -1,0 +1,140 @@
+"""SQL as text: what can be told of it without a server."""
+
+import re
+from collections.abc import Iterator
+
+#: A piece of SQL as the server prints it. Quotes within quotes are doubled; a cast is ``::type``.
+TOKEN = re.compile(
+    r"""
+    (?P<literal>[eE]?'(?:[^']|'')*')
+    | (?P<name>"(?:[^"]|"")*")
+    | (?P<cast>::(?P<type>(?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?
+        (?:[ ]varying|[ ]precision)?(?:\(\d+(?:,\d+)?\))?(?:[ ]with(?:out)?[ ]time[ ]zone)?
+        (?:\[\])*))
+    | (?P<number>\b\d[\d.]*)
+    | (?P<word>\w+)
+    | (?P<space>\s+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+#: A piece of a function's body in a language that takes all white space for the same.
+BODY_TOKEN = re.compile(
+    r"""
+    (?P<kept>[eE]?'(?:[^'\\]|''|\\.)*' | "(?:[^"]|"")*" | (?P<dollar>\$\w*\$).*?(?P=dollar)
+        | --[^\n]*\n? | /\*.*?\*/)
+    | (?P<space>\s+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+#: Values of storage parameters that are other words for true and false.
+WORDS = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+
+
+def unquoted(text: str) -> str:
+    """Leave out what is quoted: literals and names."""
+    return "".join(
+        match[0] for match in TOKEN.finditer(text) if match.lastgroup not in {"literal", "name"}
+    )
+
+
+def without_casts(text: str, *, of_literals_only: bool) -> str:
+    """Leave out casts: of literals, as the parser adds them, or all."""
+    parts: list[str] = []
+    after_literal = False
+    for match in TOKEN.finditer(text):
+        kind, part = match.lastgroup, match[0]
+        if match["cast"] is not None:
+            if not of_literals_only or after_literal:
+                continue
+        elif part != ")":
+            after_literal = kind in {"literal", "number"} or part == "]"
+        parts.append(part)
+    return "".join(parts)
+
+
+def spellings(text: str) -> list[str]:
+    """Return what the user may have written where the server prints `text`."""
+    written = [
+        text,
+        without_casts(text, of_literals_only=True),
+        without_casts(text, of_literals_only=False),
+    ]
+    return list(dict.fromkeys(written))
+
+
+def casts(text: str) -> Iterator[str]:
+    """Yield the types that `text` casts to."""
+    for match in TOKEN.finditer(text):
+        if match["type"] is not None:
+            yield match["type"].removesuffix("[]")
+
+
+def casts_of_columns(text: str) -> int:
+    """Count the casts of anything but literals."""
+    return len(list(casts(without_casts(text, of_literals_only=True))))
+
+
+def functions(text: str) -> set[str]:
+    """Collect the functions that are not the server's own, which are printed with their schema."""
+    return set(re.findall(r"(?:\w+|\"\")\.(?:\w+|\"\")(?=\()|OPERATOR\([^)]*\)", _names_kept(text)))
+
+
+def _names_kept(text: str) -> str:
+    return "".join(m[0] for m in TOKEN.finditer(text) if m.lastgroup != "literal")
+
+
+def one_name_for_now(text: str) -> str:
+    """Write ``CURRENT_TIMESTAMP`` and ``transaction_timestamp()`` as ``now()``, which they are.
+
+    Source: PostgreSQL, "Date/Time Functions and Operators", "Current Date/Time".
+    """
+    parts = [match[0] for match in TOKEN.finditer(text)]
+    for position, part in enumerate(parts):
+        following = "".join(parts[position + 1 : position + 3])
+        if part == "CURRENT_TIMESTAMP" and not following.startswith("("):
+            parts[position] = "now()"
+        elif part == "transaction_timestamp" and following == "()":
+            parts[position] = "now"
+    return "".join(parts)
+
+
+def same_body(one: str, other: str, language: str) -> bool:
+    """Tell whether two bodies of a function differ in white space only.
+
+    Where white space may mean something, what may differ is the indentation of the whole and the
+    ends of lines.
+    """
+    one, other = one.replace("\r\n", "\n"), other.replace("\r\n", "\n")
+    if language in {"sql", "plpgsql"}:
+        return _words(one) == _words(other)
+    return _unindented(one) == _unindented(other)
+
+
+def _words(body: str) -> list[str]:
+    words: list[str] = [""]
+    for match in BODY_TOKEN.finditer(body):
+        if match["space"] is not None:
+            words.append("")
+        elif match["kept"] is not None:
+            kept = match["kept"]
+            words += [kept.rstrip() if kept.startswith("--") else kept, ""]
+        else:
+            words[-1] += match[0]
+    return [word for word in words if word]
+
+
+def _unindented(body: str) -> list[str]:
+    lines = [line.rstrip() for line in body.strip("\n").split("\n")]
+    indented = [len(line) - len(line.lstrip()) for line in lines if line]
+    width = min(indented, default=0)
+    return [line[width:] for line in lines]
+
+
+def parameter(option: str) -> str:
+    """Write a storage parameter in one of its spellings: ``autovacuum_enabled=false``."""
+    name, equals, value = option.partition("=")
+    return f"{name}{equals}{WORDS.get(value.lower(), value.lower())}"

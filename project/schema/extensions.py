@@ -1,0 +1,53 @@
+"""Extensions: what models use and cannot say, and what a scratch server may lack."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from project.schema.scratch import ScratchError
+from project.schema.source import SourceError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+#: What PostgreSQL says of an extension that is not installed beside it.
+EXTENSION_LACKING = re.compile(
+    r'extension "(?P<name>[^"]+)" is not available|control file ".*/(?P<file>[^/"]+)\.control"'
+)
+
+
+def install(expected: Connection, found: Connection) -> None:
+    """Give the models the migrations' extensions: they cannot say them, but may use them."""
+    query = (
+        "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
+        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
+    )
+    for extension, schema in found.execute(query).fetchall():
+        names = sql.Identifier(schema), sql.Identifier(extension)
+        expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
+        create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
+        expected.execute(create.format(*names))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say what to do about an extension that the scratch server lacks.
+
+    Raises:
+        ScratchError: it lacks one.
+
+    """
+    try:
+        yield
+    except (SourceError, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+        lacking = EXTENSION_LACKING.search(str(error))
+        if lacking is None:
+            raise
+        name = lacking["name"] or lacking["file"]
+        raise ScratchError(
+            f"The scratch server lacks the extension {name}: name one that has it, in"
+            " SCRATCH_DATABASE_URL=postgresql://user:password@host/database."
+        ) from error

@@ -1,0 +1,133 @@
+"""Rows in bulk come in whole or not at all, and are checked and audited like any other."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from tornado.httpclient import HTTPResponse
+
+from project.models import Role
+from project.settings import Settings
+
+from .conftest import Service, execute, sign_in
+
+NDJSON = "application/x-ndjson"
+
+
+@pytest.fixture
+def editor(shop: Service, database: sa.URL) -> dict[str, str]:  # noqa: ARG001  (its tables)
+    return sign_in(database, Role.editor)
+
+
+async def load(
+    service: Service, path: str, body: str | bytes, form: str, **headers: str
+) -> HTTPResponse:
+    return await service.fetch(path, "*/*", "POST", body, **{"Content-Type": form, **headers})
+
+
+async def test_lines_of_json(shop: Service, database: sa.URL, editor: dict[str, str]) -> None:
+    rows = [{"name": f"n {n}\n", "profile": {"n": n}, "email": "A@B"} for n in range(2000)]
+    body = "\n".join(map(json.dumps, rows)) + "\n\n"
+    response = await load(shop, "/api/author", body, NDJSON, **editor)
+    assert (response.code, json.loads(response.body)) == (201, {"inserted": 2000})
+    stored = execute(database, "SELECT name, profile, email FROM author ORDER BY id")
+    assert stored == [(row["name"], row["profile"], "a@b") for row in rows]
+    [(count, masked)] = execute(
+        database, "SELECT count(*), min(after ->> 'secret') FROM audit_entry"
+    )
+    assert (count, masked) == (2000, "(hidden)")
+    empty = await load(shop, "/api/author", "", NDJSON, **editor)
+    assert json.loads(empty.body) == {"inserted": 0}
+
+
+async def test_what_was_exported_can_be_loaded(
+    shop: Service, database: sa.URL, editor: dict[str, str]
+) -> None:
+    row = {
+        "email": "a@b", "color": 2, "octets": "\\x00", "wait": "P1DT2H", "day": "2020-02-29",
+        "moment": "2020-02-29T12:30:00+00:00", "span": "[1,5)", "document": {"a": [1]},
+        "uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "amount": 1.50, "url": 'a,"b\nc',
+    }  # fmt: skip
+    await load(shop, "/api/decorated", json.dumps([row, {}]), "application/json")
+    for form in (NDJSON, "text/csv"):
+        columns = "&select=" + ",".join(row)
+        exported = await shop.fetch(f"/api/decorated?order=id{columns}", form)
+        execute(database, "TRUNCATE decorated")
+        loaded = await load(shop, "/api/decorated", exported.body, form)
+        assert loaded.code == 201, loaded.body
+        again = await shop.fetch(f"/api/decorated?order=id{columns}", form)
+        assert again.body == exported.body
+    author = 'name,tags,profile,born\n"Ann, ""A""","{a,b}","{""n"": 1}",\n'
+    assert (await load(shop, "/api/author", author, "text/csv", **editor)).code == 201
+    assert execute(database, "SELECT name, tags, profile, born FROM author") == [
+        ('Ann, "A"', ["a", "b"], {"n": 1}, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "pointers"),
+    [
+        (NDJSON, '{"name": "a"}\n{"name": 5}\n{"nope": 1}', ["#/1/name", "#/2/name", "#/2/nope"]),
+        (NDJSON, '{"name": "a"}\nnonsense', ["#/1"]),
+        (NDJSON, '{"name": "a"}\n{"name": "b", "born": null}', ["#/1"]),
+        (NDJSON, '{"name": "a", "profile": {"x": "\\u0000"}}', ["#/0/profile"]),
+        ("text/csv", "name,born\na,2020-01-01\nb,never\n", ["#/1/born"]),
+        ("text/csv", "name\na,b\n", ["#/0"]),
+        ("text/csv", "name,secret\na,b\n", ["#/0/secret"]),
+    ],
+)
+async def test_what_does_not_fit_is_pointed_at_and_nothing_is_loaded(  # noqa: PLR0913, PLR0917
+    shop: Service,
+    database: sa.URL,
+    editor: dict[str, str],
+    form: str,
+    body: str,
+    pointers: list[str],
+) -> None:
+    response = await load(shop, "/api/author", body, form, **editor)
+    assert response.code == 422, response.body
+    errors = json.loads(response.body)["errors"]
+    assert [error["pointer"] for error in errors] == pointers
+    assert execute(database, "SELECT count(*) FROM author") == [(0,)]
+    assert execute(database, "SELECT count(*) FROM audit_entry") == [(0,)]
+
+
+async def test_a_table_that_cannot_be_read(shop: Service, editor: dict[str, str]) -> None:
+    for body in (b'name\n"a\n', b"name\n\xff\n"):
+        assert (await load(shop, "/api/author", body, "text/csv", **editor)).code == 400
+
+
+async def test_a_conflict_takes_everything_back(
+    shop: Service, database: sa.URL, editor: dict[str, str]
+) -> None:
+    execute(database, "INSERT INTO author (name) VALUES ('Ann')")
+    body = "author_id,title,price\n" + "".join(f"1,t{n % 900},1\n" for n in range(1000))
+    response = await load(shop, "/api/book", body, "text/csv", **editor)
+    assert (response.code, json.loads(response.body)["type"]) == (409, "urn:project:problem:unique")
+    assert execute(database, "SELECT count(*) FROM book") == [(0,)]
+
+
+async def test_whoever_may_not_write_need_not_send_the_body(shop: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", shop.port)
+    writer.write(
+        b"POST /api/author HTTP/1.1\r\nHost: test\r\nContent-Type: text/csv\r\n"
+        b"Content-Length: 100000000\r\n\r\nname\n"
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+
+
+async def test_a_body_has_a_limit(serve: Callable[..., Service], database: sa.URL) -> None:
+    service = serve(Settings(database_url=database, load_bytes=1000))
+    editor = sign_in(database, Role.editor)
+    response = await load(service, "/api/my_table", "name\n" + "x\n" * 1000, "text/csv", **editor)
+    assert response.code in {400, 413}
+    assert (await load(service, "/api/my_table", "name\nx\n", "text/csv", **editor)).code == 201
+    large = json.dumps([{"name": "x"}] * 100_000)
+    assert (await load(service, "/api/my_table", large, "application/json", **editor)).code in {
+        400,
+        413,
+    }
+    assert execute(database, "SELECT count(*) FROM my_table") == [(1,)]

@@ -1,0 +1,139 @@
+"""What env.py of real projects were seen to do, each in a small project of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from project.schema.configuration import UsageError
+from project.schema.source import SourceError
+
+from .foreign import AGREEING, ENV, REVISION, Foreign, check, errors, project, walk
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, scratch_server: sa.URL) -> Iterator[Foreign]:
+    with project(tmp_path, scratch_server) as made:
+        made.write("models.py", AGREEING)
+        yield made
+
+
+GIVEN_A_CONNECTION = """
+from alembic import context
+from models import Base
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    raise Exception("Use our own command.")
+context.configure(connection=connection, target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+def test_an_env_that_insists_on_a_connection_gets_one(foreign: Foreign) -> None:
+    foreign.write("migrations/env.py", GIVEN_A_CONNECTION)
+    assert check(foreign).findings == walk(foreign).findings == ()
+    foreign.revision("one", text=REVISION.replace("op.create_table", "op.no_such_thing"))
+    with pytest.raises(SourceError, match=r"revision one .*no_such_thing"):
+        check(foreign)
+
+
+def test_an_env_that_wants_something_of_its_own_in_the_configuration_gets_it(
+    foreign: Foreign,
+) -> None:
+    env = ENV.replace("engine = ", "assert context.config.own == 1\nengine = ")
+    foreign.write("migrations/env.py", env)
+    with pytest.raises(SourceError, match="no attribute 'own'"):
+        check(foreign)
+    prepare = "def configure(config): config.own = 1"
+    foreign.write("pyproject.toml", f"[tool.project.schema]\nprepare = '{prepare}'\n")
+    assert check(foreign).findings == ()
+
+
+def test_an_env_of_an_asynchronous_server_runs_in_a_thread_of_its_loop(foreign: Foreign) -> None:
+    # What AnyIO does is not our concern: here it marks the thread, and the env insists on the mark.
+    foreign.write("anyio/__init__.py", "")
+    foreign.write(
+        "anyio/to_thread.py",
+        """
+        import asyncio
+        inside = False
+        async def run_sync(call):
+            global inside
+            inside = True
+            return await asyncio.to_thread(call)
+        """,
+    )
+    insisting = """
+class NoEventLoopError(Exception): ...
+import anyio.to_thread
+if not anyio.to_thread.inside:
+    raise NoEventLoopError
+"""
+    foreign.write("migrations/env.py", insisting + ENV)
+    assert check(foreign).findings == walk(foreign).findings == ()
+
+
+def test_revisions_that_only_env_knows_where_to_find_are_found(foreign: Foreign) -> None:
+    one = foreign.folder / "migrations" / "versions" / "one.py"
+    (one.parent / "postgresql").mkdir()
+    one.rename(one.parent / "postgresql" / "one.py")
+    place = f"context.script.version_locations = [{str(one.parent / 'postgresql')!r}]\n"
+    foreign.write("migrations/env.py", ENV.replace("engine = ", place + "engine = "))
+    assert check(foreign).facts[0] == "1 revisions, head one"
+    assert walk(foreign).facts[0].startswith("1 of 1 revisions")
+
+
+def test_what_env_hides_from_alembic_is_hidden_and_counted(foreign: Foreign) -> None:
+    foreign.revision("legacy", "one")
+    foreign.revision("temporary", "legacy")
+    models = AGREEING.replace("primary_key=True)", "primary_key=True), sa.Column('own', sa.Text)")
+    foreign.write("models.py", models)
+    everything = [
+        ("column-missing", "column public.one.own"),
+        ("table-unexpected", "table public.legacy"),
+        ("table-unexpected", "table public.temporary"),
+    ]
+    assert errors(check(foreign)) == everything
+    filters = """
+def by_name(name, type_, parents):
+    return not (type_ == "table" and name == "temporary")
+
+def by_object(object, name, type_, reflected, other):
+    assert object.name == name
+    return not (type_ == "table" and reflected and other is None) and name != "own"
+"""
+    given = "target_metadata=Base.metadata, include_name=by_name, include_object=by_object"
+    env = ENV.replace("target_metadata=Base.metadata", given)
+    foreign.write("migrations/env.py", filters + env)
+    report = check(foreign)
+    assert errors(report) == []
+    assert report.facts[-1] == (
+        "3 differences are hidden by include_object and include_name of env.py"
+    )
+    foreign.write("migrations/env.py", filters.replace('and name != "own"', "") + env)
+    assert errors(check(foreign)) == everything[:1]
+
+
+def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreign) -> None:
+    index = 'sa.Index("by_id", one.c.id, postgresql_using="gin")\n'
+    foreign.write("models.py", AGREEING + index + 'sa.Index("more", one.c.id)\n')
+    assert errors(check(foreign)) == [
+        ("index-refused", "index public.one.by_id"),
+        ("index-missing", "index public.one.more"),
+    ]
+
+
+def test_an_env_that_knows_no_models_is_a_sentence(foreign: Foreign) -> None:
+    foreign.write("models.py", AGREEING.partition("one = ")[0])
+    with pytest.raises(UsageError, match="has no tables, so there is nothing to compare"):
+        check(foreign)
+    # Alembic sees the models that a revision imports.
+    elsewhere = AGREEING[AGREEING.index("one = ") :].replace("Base", "models.Base")
+    foreign.write("elsewhere.py", f"import models\nimport sqlalchemy as sa\n{elsewhere}")
+    foreign.revision(
+        "one", text=REVISION.replace("import sqlalchemy", "import elsewhere, sqlalchemy")
+    )
+    assert check(foreign).findings == ()
