@@ -14,7 +14,6 @@ import sqlalchemy_utils
 from sqlalchemy import event, orm
 from sqlalchemy.dialects import postgresql
 
-from project.schema import creating
 from project.schema.autogenerate import hints, proof
 from project.schema.autogenerate.change import Hints, MissingValueError, RefusedError
 from project.schema.autogenerate.hints import Declared
@@ -30,6 +29,17 @@ from .conftest import Databases
 from .foreign import INI
 
 CASES = Path(__file__).with_name("cases")
+
+NOTHING_HIDDEN = MetadataFacts(
+    metadatas=1,
+    tables=(),
+    schemas=(),
+    version_table="alembic_version",
+    version_table_schema=None,
+    include_schemas=False,
+    imported=frozenset(),
+    filters=(),
+)
 
 #: The foreign project; what it migrates is not its affair here.
 ENV = """
@@ -67,6 +77,9 @@ class Edit:
     loses: Sequence[str] = ()  # beginnings of the losses that are told
     irreversible: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     def turned(self) -> "Edit":
         """Return the edit that takes it back, of which only this is known: it comes out right."""
         return Edit(f"{self.name}, taken back", self.after, self.before)
@@ -91,7 +104,8 @@ def metadata_of(models: str) -> sa.MetaData:
 
     def statement(when: str) -> Callable[[str], tuple[()]]:
         def add(sql: str) -> tuple[()]:
-            event.listen(metadata, when, sa.DDL(sql.replace("%", "%%")))  # type: ignore[no-untyped-call]
+            ddl = sa.DDL(sql.replace("%", "%%"))  # type: ignore[no-untyped-call]
+            event.listen(metadata, when, ddl)
             return ()
 
         return add
@@ -107,11 +121,21 @@ def metadata_of(models: str) -> sa.MetaData:
     return made
 
 
+def _schemas(metadata: sa.MetaData) -> Iterator[str]:
+    for table in metadata.tables.values():
+        types = (getattr(column.type, "item_type", column.type) for column in table.columns)
+        for owner in (table, *types):
+            if name := getattr(owner, "schema", None):
+                yield str(name)
+
+
 def create(url: sa.URL, metadata: sa.MetaData) -> None:
     """Make what models say, as the worker does."""
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        creating.create([metadata], connection)
+        for name in sorted(set(_schemas(metadata))):
+            connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+        metadata.create_all(connection)
 
 
 @dataclass(frozen=True)
@@ -180,7 +204,7 @@ class Bench:
             copy=copy,
             source=self.source,
             declared=self.source,
-            facts=MetadataFacts(1, (), (), "alembic_version", None, False, frozenset(), ()),  # noqa: FBT003
+            facts=NOTHING_HIDDEN,
             trying=self.connections[0],
             models=self.connections[1],
             before=sides[0],

@@ -47,7 +47,7 @@ def test_an_edit_that_is_taken_back_is_one_too(workshop: Bench, edit: Edit) -> N
         written = workshop.written(declared)
         workshop.proved(written)
     except (RefusedError, UnprovedError) as refusal:
-        said = str(refusal)
+        refused = str(refusal)
     else:
-        said = written.proposal.irreversible or "Say what becomes"
-    assert re.search(REFUSALS, said), said
+        refused = written.proposal.irreversible
+    assert re.search(REFUSALS, refused or "Say what becomes"), refused

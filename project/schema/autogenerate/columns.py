@@ -5,15 +5,18 @@ from dataclasses import replace
 
 from project.schema.autogenerate import conversions, filling, numbering, rank
 from project.schema.autogenerate.change import Change, MissingValueError, differing
+from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import (
     Code,
     Step,
     alter_column,
+    alter_table,
     call,
     execute,
     set_column,
 )
 from project.schema.autogenerate.text import (
+    cut,
     dotted,
     in_schema,
     literal,
@@ -24,10 +27,6 @@ from project.schema.autogenerate.text import (
 )
 from project.schema.autogenerate.types import expression
 from project.schema.snapshot import Item, Key, Snapshot, Value
-
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
-
-COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 #: What only ``ALTER COLUMN`` says of a column.
 SETTINGS = ("storage", "compression", "statistics target", "parameters")
@@ -110,8 +109,7 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
     later: list[Step] = []
     if default == "next number":
         later = list(numbering.made(item))
-        sequence = (table[0], f"{table[1]}_{item.key.name[-1]}_seq")
-        value = f"nextval({string(dotted(sequence))})"
+        value = f"nextval({string(dotted(numbering.sequence_name(item)))})"
     elif default is not None and (value or (online and item.key in change.volatile)):
         later = [default_set(item.key, default)]
         value = value or default
@@ -232,11 +230,28 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     for setting in SETTINGS:
         if setting in names:
             yield _setting(after.key, setting, old.get(setting), new.get(setting))
-    if "not null unvalidated" in names and old.get("not null unvalidated"):
+    if "not null validated" in names and new.get("not null validated") is None:
         yield from filling.required(after.key, None, online=True)
+    yield from numbering.sequence_altered(before, after, change)
+    yield from _not_null_altered(before, after)
     if "comment" in names:
         comment = Code(literal(new.get("comment")))
         yield alter_column(after.key, rank.COMMENT, comment=comment)
+
+
+def _not_null_altered(before: Item, after: Item) -> Iterator[Step]:
+    """Rename or comment on what PostgreSQL 18 keeps of NOT NULL as a constraint."""
+    names = differing(before, after)
+    usual = cut(f"{after.key.name[1]}_{after.key.name[2]}_not_null")
+    old, new = (str(i.attributes.get("not null name") or usual) for i in (before, after))
+    if old != new and not before.attributes["nullable"] and not after.attributes["nullable"]:
+        words = f"RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
+        yield alter_table(after.key, words, rank.ALTER_TABLE)
+    if "not null comment" in names and not after.attributes["nullable"]:
+        comment = after.attributes.get("not null comment")
+        text = "NULL" if comment is None else string(str(comment))
+        on = f"{quoted(new)} ON {dotted(after.key.name[:2])}"
+        yield execute(f"COMMENT ON CONSTRAINT {on} IS {text}", rank.COMMENT)
 
 
 def default_set(key: Key, default: str | None) -> Step:
@@ -247,24 +262,13 @@ def default_set(key: Key, default: str | None) -> Step:
 
 def _setting(key: Key, setting: str, old: Value, new: Value) -> Step:
     words = {
-        "storage": f"SET STORAGE {STORAGE.get(str(new), 'DEFAULT')}",
-        "compression": f"SET COMPRESSION {COMPRESSION.get(str(new), 'default')}",
+        "storage": f"SET STORAGE {str(new or 'default').upper()}",
+        "compression": f"SET COMPRESSION {new or 'default'}",
         "statistics target": f"SET STATISTICS {-1 if new is None else new}",
     }.get(setting)
     if words is None:
         words = options(old, new)
     return set_column(key, words, rank.ALTER_COLUMN)
-
-
-def options(old: Value, new: Value, prefix: str = "") -> str:
-    """Write ``SET (…)`` and ``RESET (…)`` for parameters given as ``name=value``."""
-    was = dict(str(o).split("=", 1) for o in old) if isinstance(old, tuple) else {}
-    becomes = dict(str(o).split("=", 1) for o in new) if isinstance(new, tuple) else {}
-    gone = ", ".join(prefix + name for name in sorted(was.keys() - becomes.keys()))
-    if gone:
-        # One statement does one of both; what is still different is seen on the next look.
-        return f"RESET ({gone})"
-    return f"SET ({', '.join(f'{prefix}{name} = {becomes[name]}' for name in sorted(becomes))})"
 
 
 def _text(value: Value) -> str | None:

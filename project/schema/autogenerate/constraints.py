@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import Constraint, parse, python, strings, with_
-from project.schema.autogenerate.indexes import clustered, commented, removed, repeating
+from project.schema.autogenerate.indexes import removed, repeating, set_up
+from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
 from project.schema.autogenerate.text import (
     cut,
@@ -16,16 +17,17 @@ from project.schema.autogenerate.text import (
     shown,
     sql_text,
 )
+from project.schema.remedy import clause
 from project.schema.snapshot import Item, Key
 
-#: What a foreign key says of when it is checked; that alone can be changed in place.
+#: What a key says of when it is checked, which its index does not.
 DEFERRING = {"deferrable", "initially"}
 
 
 def inline(item: Item) -> str | None:
     """Write a constraint for ``op.create_table``; None where SQLAlchemy has no words for it."""
-    constraint = parse(str(item.attributes["definition"]))
-    beside = ("storage parameters", "tablespace", "clustered")
+    constraint = parse(item)
+    beside = ("storage parameters", "tablespace")
     if constraint is None or any(item.attributes.get(attribute) for attribute in beside):
         return None
     options = python(constraint.options)
@@ -56,25 +58,22 @@ def added(item: Item, change: Change) -> Iterator[Step]:
 
     """
     yield from _made(item, change)
-    if item.attributes.get("clustered"):
-        yield clustered(item)
-    if item.attributes.get("comment"):
-        yield commented(item)
+    yield from set_up(item)
 
 
 def _made(item: Item, change: Change) -> Iterator[Step]:
-    definition = str(item.attributes["definition"])
-    constraint = parse(definition)
+    definition = clause(item)
+    constraint = parse(item)
     online = change.online(item.key.name[:2])
     if constraint is not None and constraint.kind == "foreign":
         _refuse_orphans(item, constraint, change)
         # It also locks the table that it refers to.
         online = online or change.online(constraint.referred)
-    unvalidated = "NOT VALID" in definition or "NOT ENFORCED" in definition
+    later = definition.endswith(("NOT VALID", "NOT ENFORCED"))
     keyed = constraint is not None and constraint.kind in {"primary", "unique"}
     if constraint is not None and keyed and online:
         yield from _through_an_index(item, constraint, item.key.name[-1])
-    elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not unvalidated:
+    elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
         yield from _validated_later(item, constraint, item.key)
     elif constraint is None or _stored(item):
         why = ""
@@ -155,7 +154,7 @@ def _drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
 def _validated_later(item: Item, constraint: Constraint | None, key: Key) -> Iterator[Step]:
     """Add a constraint in an instant, and look at the rows while requests go on."""
     if constraint is None:
-        yield _as_sql(item, key, f"{item.attributes['definition']} NOT VALID")
+        yield _as_sql(item, key, f"{clause(item)} NOT VALID")
     else:
         add = _operation(key, constraint, postgresql_not_valid=True)
         again = f"{_drop(key, constraint.kind, if_exists=True)}\n{add}"
@@ -225,52 +224,52 @@ def _through_an_index(item: Item, constraint: Constraint, name: str) -> Iterator
 
 def dropped(item: Item) -> Iterator[Step]:
     """Drop a constraint."""
-    constraint = parse(str(item.attributes["definition"]))
+    constraint = parse(item)
     kind = constraint.kind if constraint else ""
     position = rank.DROP_FOREIGN_KEY if kind == "foreign" else rank.DROP_CONSTRAINT
     yield Step(_drop(item.key, kind), position, again=_drop(item.key, kind, if_exists=True))
 
 
+#: What a constraint demands of rows, and when.
+MEANING = {"definition", "deferrable", "enforced", "validated"}
+
+
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     """Change a constraint in place; None where it must be made anew."""
     names = differing(before, after)
-    if names & {"inherited", "storage parameters", "tablespace"}:
+    if names & {"inherited", "tablespace", "triggers"}:
         return None
     steps: list[Step] = []
-    if "definition" in names:
+    if names & MEANING:
         found = _redefined(before, after, change)
         if found is None:
             return None
         steps += found
-    if "clustered" in names:
-        steps.append(clustered(after))
-    if "comment" in names or (after.attributes.get("comment") and _is_replaced(steps)):
-        steps.append(commented(after))
-    return iter(steps)
-
-
-def _is_replaced(steps: list[Step]) -> bool:
-    return len(steps) > 1
+    if len(steps) > 1:  # it is another one of the same name
+        return iter([*steps, *set_up(after)])
+    if "storage parameters" in names:
+        old, new = (item.attributes.get("storage parameters") for item in (before, after))
+        index = dotted((after.key.name[0], after.key.name[-1]))
+        steps.append(execute(f"ALTER INDEX {index} {options(old, new)}", rank.ALTER_TABLE))
+    return iter([*steps, *set_up(after, names)])
 
 
 def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
-    old, new = (str(item.attributes["definition"]) for item in (before, after))
-    validate = alter_table(
-        after.key, f"VALIDATE CONSTRAINT {quoted(after.key.name[-1])}", rank.VALIDATE, alone=True
-    )
-    if old == f"{new} NOT VALID":
-        return [validate]
-    was, becomes = parse(old), parse(new)
+    names = differing(before, after) & MEANING
+    was, becomes = parse(before), parse(after)
+    name = quoted(after.key.name[-1])
+    if names == {"validated"} and after.attributes["validated"]:
+        return [alter_table(after.key, f"VALIDATE CONSTRAINT {name}", rank.VALIDATE, alone=True)]
+    if names <= {"deferrable", "enforced"} and clause(after).startswith("FOREIGN KEY"):
+        deferrable = str(after.attributes["deferrable"])
+        words = "NOT DEFERRABLE" if deferrable == "no" else f"DEFERRABLE {deferrable.upper()}"
+        words += " ENFORCED" if after.attributes["enforced"] else " NOT ENFORCED"
+        words = words if "enforced" in names else words.removesuffix(" ENFORCED")
+        return [alter_table(after.key, f"ALTER CONSTRAINT {name} {words}", rank.ADD_CONSTRAINT)]
     if was is None or becomes is None or was.kind != becomes.kind:
         return None
-    if becomes.kind == "foreign" and was.without(DEFERRING) == becomes.without(DEFERRING):
-        words = "DEFERRABLE" if becomes.options.get("deferrable") else "NOT DEFERRABLE"
-        words += " INITIALLY DEFERRED" if becomes.options.get("initially") else ""
-        name = quoted(after.key.name[-1])
-        return [alter_table(after.key, f"ALTER CONSTRAINT {name} {words}", rank.ADD_CONSTRAINT)]
     needed = any(before.key in built for built in change.built_before.values())
-    unvalidated = "postgresql_not_valid" in becomes.options
-    if not change.online(after.key.name[:2]) or needed or unvalidated:
+    if not change.online(after.key.name[:2]) or needed or not after.attributes["validated"]:
         return None
     return list(_replaced(after, becomes))
 

@@ -30,8 +30,8 @@ def table(item: Item, order: Sequence[Path], change: Change) -> Iterator[Step]:
     for constraint in own:
         if constraint not in inline:
             yield from _ranked(constraints.added(constraint, change))
-        elif constraint.attributes.get("comment"):
-            yield indexes.commented(constraint)
+        else:
+            yield from indexes.set_up(constraint)
     for index in sorted(_parts(path, "index", change), key=lambda index: index.key):
         yield from _ranked(indexes.added(index, change))
 
@@ -54,7 +54,7 @@ def _constraint_order(item: Item) -> tuple[int, Key]:
 
 def _is_late(item: Item, order: Sequence[Path]) -> bool:
     """Tell whether a foreign key refers to a table that is made after its own."""
-    found = parse(str(item.attributes["definition"]))
+    found = parse(item)
     if found is None or found.referred not in order:
         return False
     return order.index(found.referred) > order.index(item.key.name[:2])

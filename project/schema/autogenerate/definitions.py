@@ -1,13 +1,14 @@
 """What the server prints of constraints and indexes, read as far as Alembic has words for it."""
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from project.schema.autogenerate.change import Path
 from project.schema.autogenerate.step import Code
 from project.schema.autogenerate.text import literal, parenthesized, split, sql_text, unquoted
-from project.schema.snapshot import Value
+from project.schema.remedy import clause
+from project.schema.snapshot import Item, Value
 
 KINDS = {"PRIMARY KEY": "primary", "UNIQUE": "unique", "FOREIGN KEY": "foreign", "CHECK": "check"}
 
@@ -30,14 +31,10 @@ class Constraint:
     referred: Path = ()
     referred_columns: tuple[str, ...] = ()
 
-    def without(self, options: Collection[str]) -> "Constraint":
-        """Return it without some options."""
-        kept = {name: value for name, value in self.options.items() if name not in options}
-        return replace(self, options=kept)
 
-
-def parse(definition: str) -> Constraint | None:
-    """Read what ``pg_get_constraintdef`` prints; None where Alembic has no words for all of it."""
+def parse(item: Item) -> Constraint | None:
+    """Read what the server prints of a constraint; None where Alembic has no words for it."""
+    definition = clause(item)
     kind = next((kind for kind in KINDS if definition.startswith(kind)), None)
     if kind is None:
         return None
@@ -79,6 +76,7 @@ WORDS: tuple[tuple[str, str, object], ...] = (
     ),
     (r"DEFERRABLE", "deferrable", True),
     (r"INITIALLY (DEFERRED)", "initially", None),
+    (r"INITIALLY IMMEDIATE", "", None),
     (r"NOT VALID", "postgresql_not_valid", True),
 )
 
@@ -86,7 +84,8 @@ WORDS: tuple[tuple[str, str, object], ...] = (
 def _take_words(rest: str, options: dict[str, object]) -> bool:
     for pattern, argument, value in WORDS:
         if found := re.match(pattern, rest):
-            options[argument] = value if value is not None else found[1]
+            if argument:
+                options[argument] = value if value is not None else found[1]
             rest = rest[found.end() :].strip()
     return not rest
 
@@ -105,8 +104,9 @@ class Index:
     options: Mapping[str, object]
 
 
-def parse_index(definition: str) -> Index | None:
-    """Read an index definition; None where Alembic has no words for all of it."""
+def parse_index(item: Item) -> Index | None:
+    """Read what the server prints of an index; None where Alembic has no words for it."""
+    definition = str(item.attributes["definition"])
     found = re.match(r"USING (\w+) ", definition)
     if found is None:
         return None
@@ -118,14 +118,7 @@ def parse_index(definition: str) -> Index | None:
     if rest.startswith("NULLS NOT DISTINCT"):
         options["postgresql_nulls_not_distinct"] = True
         rest = rest.removeprefix("NULLS NOT DISTINCT").strip()
-    if rest.startswith("WITH "):
-        given, rest = parenthesized(rest.removeprefix("WITH "))
-        pairs = dict(part.split("=", 1) for part in split(given))
-        options["postgresql_with"] = Code(
-            "{"
-            + ", ".join(f"{literal(k)}: {literal(v.strip(chr(39)))}" for k, v in pairs.items())
-            + "}"
-        )
+    options["postgresql_with"] = with_(item.attributes.get("storage parameters"))
     if rest.startswith("WHERE "):
         inner, rest = parenthesized(rest.removeprefix("WHERE "))
         options["postgresql_where"] = Code(f"sa.text({sql_text(bare(plainly(inner)))})")

@@ -14,6 +14,10 @@ from project.schema.snapshot import Item, Key
 #: fewer would commit more often.
 BLOCKS = 16
 
+#: How often a backfill looks for rows that requests have moved behind its back. The second look
+#: finds few, the third hardly any; what makes none of a value would go on for ever.
+LOOKS = 5
+
 
 def nullability(item: Item, change: Change) -> Iterator[Step]:
     """Change whether a column may be NULL.
@@ -94,9 +98,9 @@ def _update(key: Key, value: str) -> str:
 def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Step]:
     """Give a value to the rows that have none.
 
-    Under traffic, in transactions of a few thousand rows, so that none waits long for another; a
+    Under traffic, in transactions of a thousand rows or two, so that none waits long for another; a
     block may commit where the whole is in no transaction (PostgreSQL, "Transaction Management" of
-    PL/pgSQL). It goes on until no row is without one, but for those whose value is NULL.
+    PL/pgSQL).
 
     Args:
         key: The column.
@@ -113,28 +117,26 @@ def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Ste
         f"""\
 DO $$
 DECLARE
-    block bigint := 0;
+    blocks bigint;
+    changed bigint;
+    missed bigint;
 BEGIN
-    WHILE block <= pg_relation_size({string(table)}) / current_setting('block_size')::int LOOP
-        UPDATE {table} SET {column} = {value}
-        WHERE {column} IS NULL
-            AND ctid >= format('(%s,0)', block)::tid
-            AND ctid < format('(%s,0)', block + {BLOCKS})::tid;
-        COMMIT;
-        block := block + {BLOCKS};
-    END LOOP;
-    -- Rows that requests have moved meanwhile.
-    LOOP
-        UPDATE {table} SET {column} = {value}
-        WHERE {column} IS NULL AND ctid = ANY (ARRAY(
-            SELECT ctid FROM {table} WHERE {column} IS NULL AND ({value}) IS NOT NULL
-            LIMIT {BLOCKS * 100} FOR UPDATE
-        ));
-        EXIT WHEN NOT FOUND;
-        COMMIT;
+    FOR look IN 1..{LOOKS} LOOP
+        blocks := pg_relation_size({string(table)}) / current_setting('block_size')::int;
+        missed := 0;
+        FOR block IN 0..blocks BY {BLOCKS} LOOP
+            UPDATE {table} SET {column} = {value}
+            WHERE ctid >= format('(%s,0)', block)::tid
+                AND ctid < format('(%s,0)', block + {BLOCKS})::tid
+                AND {column} IS NULL;
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            missed := missed + changed;
+            COMMIT;
+        END LOOP;
+        EXIT WHEN missed = 0;  -- none that requests have moved meanwhile
     END LOOP;
 END $$""",
         rank.BACKFILL,
         alone=True,
-        why="\n".join(filter(None, (why, "A few thousand rows at a time, then COMMIT."))),
+        why="\n".join(filter(None, (why, "A thousand rows or two at a time, then COMMIT."))),
     )

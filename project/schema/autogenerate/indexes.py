@@ -1,7 +1,7 @@
 """Operations on indexes."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
@@ -12,6 +12,7 @@ from project.schema.autogenerate.definitions import (
     python,
     strings,
 )
+from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Step, alter_table, call, execute
 from project.schema.autogenerate.text import (
     cut,
@@ -24,7 +25,7 @@ from project.schema.autogenerate.text import (
     string,
     unquoted,
 )
-from project.schema.snapshot import Item, Key
+from project.schema.snapshot import Item, Key, Value
 
 #: A part of an index that is just a column.
 COLUMN = re.compile(r'"(?:[^"]|"")*"|[a-z_][a-z0-9_$]*')
@@ -36,7 +37,7 @@ TAIL = re.compile(r"( COLLATE \S+| [\w.]+_ops(\(.*\))?| DESC| NULLS FIRST| NULLS
 def added(item: Item, change: Change) -> Iterator[Step]:
     """Create an index; under traffic beside running requests."""
     yield from _made(item, change, item.key.name[-1])
-    yield from _set_up(item)
+    yield from set_up(item)
 
 
 def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
@@ -44,7 +45,7 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
     online = change.online(item.key.name[:2])
     # The server prints ONLY of any index of a partitioned table; one that is complete is not.
     only = bool(item.attributes.get("on this table only")) and not item.attributes["valid"]
-    index = parse_index(str(item.attributes["definition"]))
+    index = parse_index(item)
     if index is None or only:
         yield _as_sql(item, name, only=only)
         return
@@ -68,7 +69,10 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
 def _as_sql(item: Item, name: str, *, only: bool) -> Step:
     unique = "UNIQUE " if item.attributes["unique"] else ""
     table = f"{'ONLY ' if only else ''}{dotted(item.key.name[:2])}"
-    create = f"CREATE {unique}INDEX {{}}{quoted(name)} ON {table} {item.attributes['definition']}"
+    head, where, condition = str(item.attributes["definition"]).partition(" WHERE ")
+    storage = ", ".join(strings(item.attributes.get("storage parameters")))
+    definition = f"{head}{f' WITH ({storage})' if storage else ''}{where}{condition}"
+    create = f"CREATE {unique}INDEX {{}}{quoted(name)} ON {table} {definition}"
     plain, again = (create.replace("{}", word, 1) for word in ("", "IF NOT EXISTS "))
     return execute(plain, rank.CREATE_INDEX, again=again)
 
@@ -84,22 +88,50 @@ def _rank(item: Item, change: Change) -> int:
     return rank.CREATE_INDEX if existed else rank.CREATE_TABLE + 1
 
 
-def _set_up(item: Item) -> Iterator[Step]:
-    """Say of an index that was made what its definition does not."""
+#: What a statement after CREATE INDEX says of an index, or of the one of a constraint.
+LATER = ("statistics targets", "clustered", "replica identity", "comment of index", "comment")
+
+
+def set_up(item: Item, names: Collection[str] = LATER) -> Iterator[Step]:
+    """Say of an index or a constraint what its definition does not.
+
+    Args:
+        item: The index or constraint.
+        names: The attributes that are not as they are to be; all, of one that was just made, but
+            then not those that go without saying.
+
+    """
+    name = quoted(item.key.name[-1])
+    new = names is LATER
+    for attribute in LATER:
+        value = item.attributes.get(attribute)
+        if attribute not in names or (new and not value):
+            continue
+        if attribute == "statistics targets":
+            yield from _targets(item)
+        elif attribute == "clustered":
+            words = f"CLUSTER ON {name}" if value else "SET WITHOUT CLUSTER"
+            yield alter_table(item.key, words, rank.COMMENT)
+        elif attribute == "replica identity" and value:
+            yield alter_table(item.key, f"REPLICA IDENTITY USING INDEX {name}", rank.COMMENT)
+        elif attribute == "comment of index":
+            index = Key("index", item.key.name)
+            yield _commented(index, value)
+        elif attribute == "comment":
+            yield _commented(item.key, value)
+
+
+def _targets(item: Item) -> Iterator[Step]:
     name = dotted((item.key.name[0], item.key.name[-1]))
     for entry in strings(item.attributes.get("statistics targets")):
         column, _, target = entry.rpartition(" ")
         words = f"ALTER COLUMN {_position(item, column)} SET STATISTICS {target}"
         yield execute(f"ALTER INDEX {name} {words}", rank.COMMENT)
-    if item.attributes.get("clustered"):
-        yield clustered(item)
-    if item.attributes.get("comment"):
-        yield commented(item)
 
 
 def _position(item: Item, column: str) -> int:
     """Return the number of an index's column, which PostgreSQL calls ``expr`` if it is none."""
-    index = parse_index(str(item.attributes["definition"]))
+    index = parse_index(item)
     parts = index.parts if index else ()
     expressions = [number for number, part in enumerate(parts, 1) if "(" in part]
     return expressions[0] if column.startswith("expr") and expressions else 1
@@ -122,20 +154,11 @@ def repeating(item: Item, parts: Sequence[str], index: Index | None = None) -> s
     )
 
 
-def clustered(item: Item) -> Step:
-    """Name the index by which ``CLUSTER`` orders the table."""
-    on = item.attributes.get("clustered")
-    words = f"CLUSTER ON {quoted(item.key.name[-1])}" if on else "SET WITHOUT CLUSTER"
-    return alter_table(item.key, words, rank.COMMENT)
-
-
-def commented(item: Item) -> Step:
-    """Comment on a constraint or an index."""
-    comment = item.attributes.get("comment")
+def _commented(key: Key, comment: Value) -> Step:
     text = "NULL" if comment is None else string(str(comment))
-    what = f"INDEX {dotted((item.key.name[0], item.key.name[-1]))}"
-    if item.key.kind == "constraint":
-        what = f"CONSTRAINT {quoted(item.key.name[-1])} ON {dotted(item.key.name[:2])}"
+    what = f"INDEX {dotted((key.name[0], key.name[-1]))}"
+    if key.kind == "constraint":
+        what = f"CONSTRAINT {quoted(key.name[-1])} ON {dotted(key.name[:2])}"
     return execute(f"COMMENT ON {what} IS {text}", rank.COMMENT)
 
 
@@ -173,17 +196,19 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
 
     """
     names = differing(before, after)
-    if names == {"comment"}:
-        return iter([commented(after)])
-    if names == {"clustered"}:
-        return iter([clustered(after)])
     if not after.attributes["valid"]:
         raise RefusedError(f"{after.key} is invalid after it; no operation makes such an index.")
-    if not change.online(after.key.name[:2]) or names & {"valid", "on this table only"}:
-        return None
-    if parse_index(str(after.attributes["definition"])) is None:
-        return None
-    return _replaced(before, after, change)
+    if not names <= {*LATER, "storage parameters"}:
+        anew = names & {"valid", "on this table only"} or parse_index(after) is None
+        if anew or not change.online(after.key.name[:2]):
+            return None
+        return _replaced(before, after, change)
+    steps = list(set_up(after, names))
+    if "storage parameters" in names:
+        old, new = (item.attributes.get("storage parameters") for item in (before, after))
+        index = dotted((after.key.name[0], after.key.name[-1]))
+        steps.append(execute(f"ALTER INDEX {index} {options(old, new)}", rank.ALTER_TABLE))
+    return iter(steps)
 
 
 def _replaced(before: Item, after: Item, change: Change) -> Iterator[Step]:
@@ -197,4 +222,4 @@ def _replaced(before: Item, after: Item, change: Change) -> Iterator[Step]:
         rank.CREATE_INDEX,
         alone=True,
     )
-    yield from _set_up(after)
+    yield from set_up(after)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from project.schema.autogenerate import rank
-from project.schema.autogenerate.change import Change, Path, RefusedError
+from project.schema.autogenerate.change import Change, Path, RefusedError, differing
+from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.step import Code, Step, alter_column, execute, once, set_column
 from project.schema.autogenerate.text import dotted, quoted, sql_text, string
 from project.schema.snapshot import Item, Key, Value
@@ -28,11 +29,20 @@ WORDS = {
 }
 
 
-def counting(attributes: Mapping[str, Value], attribute: str = "numbered by") -> dict[str, str]:
-    """Return how a sequence counts: type, start, increment, minvalue, maxvalue, cache, cycle."""
-    found = COUNTING.fullmatch(str(attributes[attribute]))
+def counting(attributes: Mapping[str, Value]) -> dict[str, str]:
+    """Return how a column counts: type, start, increment, minvalue, maxvalue, cache, cycle."""
+    found = COUNTING.fullmatch(str(attributes["numbered by"]))
     assert found is not None, attributes  # noqa: S101
     return {name: value or "" for name, value in found.groupdict().items()}
+
+
+def sequence_name(item: Item) -> Path:
+    """Return what the sequence of a column is called, or is to be."""
+    given = item.attributes.get("sequence")
+    if given is not None:
+        return path(str(given))
+    schema, table, column = item.key.name
+    return schema, f"{table}_{column}_seq"
 
 
 def counted(counts: Mapping[str, str]) -> str:
@@ -189,8 +199,7 @@ def _begun(before: Item, after: Item, change: Change) -> Iterator[Step]:
 
 def made(item: Item) -> Iterator[Step]:
     """Make a sequence for a column, which takes its numbers from it."""
-    *path, column = item.key.name
-    sequence = dotted((path[0], f"{path[1]}_{column}_seq"))
+    sequence = dotted(sequence_name(item))
     create = f"CREATE SEQUENCE {{}}{sequence} {counted(counting(item.attributes))}"
     again = create.format("IF NOT EXISTS ")
     yield execute(create.format(""), rank.ALTER_COLUMN, again=again)
@@ -210,3 +219,29 @@ FROM {table} HAVING {last} BETWEEN {counts["minvalue"]} AND {counts["maxvalue"]}
         rank.ALTER_COLUMN,
         why="It goes on after the rows that are there.",
     )
+
+
+def sequence_altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Change what the sequence of a column is called, how it is stored, and its comment."""
+    names = differing(before, after)
+    if not (before.attributes.get("numbered by") and after.attributes.get("numbered by")):
+        return
+    if not names & {"sequence", "sequence persistence", "sequence comment"}:
+        return
+    old, new = _own(before, change), sequence_name(after)
+    if "sequence" in names:
+        if old[0] != new[0]:
+            move = f"ALTER SEQUENCE {dotted(old)} SET SCHEMA {quoted(new[0])}"
+            yield execute(move, rank.ALTER_COLUMN)
+        if old[-1] != new[-1]:
+            rename = f"ALTER SEQUENCE {dotted((new[0], old[-1]))} RENAME TO {quoted(new[-1])}"
+            yield execute(rename, rank.ALTER_COLUMN)
+    name = dotted(new if "sequence" in names else old)
+    if "sequence persistence" in names:
+        unlogged = after.attributes.get("sequence persistence") == "unlogged"
+        words = "SET UNLOGGED" if unlogged else "SET LOGGED"
+        yield execute(f"ALTER SEQUENCE {name} {words}", rank.ALTER_COLUMN)
+    if "sequence comment" in names:
+        comment = after.attributes.get("sequence comment")
+        text = "NULL" if comment is None else string(str(comment))
+        yield execute(f"COMMENT ON SEQUENCE {name} IS {text}", rank.COMMENT)

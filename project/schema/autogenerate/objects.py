@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted, counting
+from project.schema.autogenerate.numbering import counted
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item
@@ -41,6 +41,7 @@ DROP_RANKS: Mapping[str, int] = {
     "sequence": rank.DROP_SEQUENCE,
     "statistics": rank.DROP_STATISTICS,
     "function": rank.DROP_FUNCTION,
+    "aggregate": rank.DROP_FUNCTION - 1,
 }
 
 
@@ -49,10 +50,9 @@ def named(item: Item) -> str:
     key = item.key
     if key.kind in {"trigger", "rule", "policy"}:
         return f"{WORDS[key.kind]} {quoted(key.name[-1])} ON {dotted(key.name[:2])}"
-    if key.kind == "function":
-        kind = {"procedure": "PROCEDURE", "aggregate": "AGGREGATE"}.get(
-            str(item.attributes.get("kind")), "FUNCTION"
-        )
+    if key.kind in {"function", "aggregate"}:
+        procedure = item.attributes.get("kind") == "procedure"
+        kind = "PROCEDURE" if procedure else key.kind.upper()
         name, parenthesis, arguments = key.name[-1].partition("(")
         schema = "" if key.name[0] == "public" else f"{quoted(key.name[0])}."
         return f"{kind} {schema}{quoted(name)}{parenthesis}{arguments}"
@@ -93,7 +93,8 @@ def created(item: Item, change: Change) -> Iterator[Step]:
     if make is None:
         raise RefusedError(f"Nothing is known of how to make {item.key}; write that step by hand.")
     yield from make(item, change)
-    if item.attributes.get("comment") is not None:
+    # An extension brings its own.
+    if item.attributes.get("comment") is not None and item.key.kind != "extension":
         yield commented(item)
 
 
@@ -129,11 +130,21 @@ def _extension_altered(before: Item, after: Item, _: Change) -> list[Step]:
     return steps
 
 
+#: How a sequence counts.
+COUNTING = {"type", "start", "increment", "minimum", "maximum", "cache", "cycle"}
+
+
+def _counted(item: Item) -> str:
+    counts = {name: str(item.attributes[name]) for name in COUNTING}
+    counts |= {"minvalue": counts["minimum"], "maxvalue": counts["maximum"]}
+    return counted(counts | {"cycle": "cycle" if item.attributes["cycle"] else ""})
+
+
 def _sequence(item: Item, _: Change) -> Iterator[Step]:
     attributes = item.attributes
     kind = "UNLOGGED SEQUENCE" if attributes.get("persistence") == "unlogged" else "SEQUENCE"
     name = dotted(item.key.name)
-    tail = counted(counting(attributes, "counting"))
+    tail = _counted(item)
     yield execute(
         f"CREATE {kind} {name} {tail}",
         rank.CREATE_SEQUENCE,
@@ -146,8 +157,8 @@ def _sequence(item: Item, _: Change) -> Iterator[Step]:
 def _sequence_altered(before: Item, after: Item, _: Change) -> list[Step]:
     names, alter = differing(before, after), f"ALTER SEQUENCE {dotted(after.key.name)}"
     words = []
-    if "counting" in names:
-        words.append(counted(counting(after.attributes, "counting")))
+    if names & COUNTING:
+        words.append(_counted(after))
     if "owned by" in names:
         words.append(f"OWNED BY {after.attributes.get('owned by') or 'NONE'}")
     if "persistence" in names:
@@ -188,6 +199,7 @@ MAKERS: Mapping[str, Callable[[Item, Change], Iterator[Step]]] = {
     "statistics": _statistics,
     "view": programs.view,
     "function": programs.function,
+    "aggregate": programs.aggregate,
     "trigger": programs.trigger,
     "rule": programs.rule,
     "policy": programs.policy,
@@ -197,6 +209,7 @@ MAKERS: Mapping[str, Callable[[Item, Change], Iterator[Step]]] = {
 ALTERERS: Mapping[str, Callable[[Item, Item, Change], list[Step] | None]] = {
     "enum": typedefs.enum_altered,
     "domain": typedefs.domain_altered,
+    "domain constraint": typedefs.domain_constraint_altered,
     "sequence": _sequence_altered,
     "extension": _extension_altered,
     "view": programs.view_altered,

@@ -139,7 +139,7 @@ def _circular(gone: Collection[Path], change: Change) -> Iterator[Action]:
     listed = {table for table in gone if Key("table", table) in change.before.items}
     order = arranged(listed, change.built_before)
     for item in change.before.of_kind("constraint"):
-        found = parse(str(item.attributes["definition"]))
+        found = parse(item)
         if item.key.name[:2] not in listed or found is None or found.referred not in listed:
             continue
         if order.index(found.referred) > order.index(item.key.name[:2]):

@@ -1,21 +1,22 @@
 """Operations on what is programmed into a database: views, functions, triggers, rules, policies."""
 
 from collections.abc import Iterator
+from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.columns import options
 from project.schema.autogenerate.definitions import plainly, strings
+from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Step, alter_table, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item
 
 #: What ``ALTER TABLE`` does with a trigger or a rule, by when it fires.
 ENABLED = {
-    **dict.fromkeys(("origin", "O"), "ENABLE"),
-    **dict.fromkeys(("no", "D"), "DISABLE"),
-    **dict.fromkeys(("replica", "R"), "ENABLE REPLICA"),
-    **dict.fromkeys(("always", "A"), "ENABLE ALWAYS"),
+    "origin": "ENABLE",
+    "no": "DISABLE",
+    "replica": "ENABLE REPLICA",
+    "always": "ENABLE ALWAYS",
 }
 
 
@@ -54,30 +55,74 @@ def view_altered(before: Item, after: Item, _: Change) -> list[Step] | None:
 
 
 def function(item: Item, change: Change) -> Iterator[Step]:
-    """Create a function, or replace it.
-
-    Raises:
-        RefusedError: the server has no statement for it, as for an aggregate.
-
-    """
-    if item.key not in change.statements:
-        raise RefusedError(f"{item.key} is an aggregate; write CREATE AGGREGATE by hand.")
+    """Create a function, or replace it."""
     # OR REPLACE, as the server prints it, may also be run twice.
     yield execute(change.statements[item.key].rstrip(), rank.CREATE_PROGRAM - 1)
 
 
 def function_altered(before: Item, after: Item, change: Change) -> list[Step] | None:
-    """Replace a function, which PostgreSQL refuses where its result changes."""
-    if after.key not in change.statements or "kind" in differing(before, after):
+    """Replace a function, which PostgreSQL refuses where its result or its arguments change."""
+    names = differing(before, after)
+    if names & {"kind", "result"}:
         return None
-    old, new = (str(item.attributes.get("signature")) for item in (before, after))
-    if _result(old) != _result(new):
+    old, new = (strings(item.attributes.get("arguments")) for item in (before, after))
+    # A default may be changed or added; a name may not be changed, nor a default taken away.
+    if len(old) != len(new) or any(map(_is_other_argument, old, new)):
         return None
     return list(function(after, change))
 
 
-def _result(signature: str) -> str:
-    return signature.partition("\n")[2].partition("\n")[0].strip()
+def _is_other_argument(was: str, becomes: str) -> bool:
+    (head, default, _), (other, other_default, _) = (
+        argument.partition(" DEFAULT ") for argument in (was, becomes)
+    )
+    return head != other or (bool(default) and not other_default)
+
+
+#: What CREATE AGGREGATE calls each attribute.
+AGGREGATION = {
+    "transition function": "SFUNC",
+    "state type": "STYPE",
+    "state size": "SSPACE",
+    "final function": "FINALFUNC",
+    "combine function": "COMBINEFUNC",
+    "serial function": "SERIALFUNC",
+    "deserial function": "DESERIALFUNC",
+    "initial value": "INITCOND",
+    "moving transition function": "MSFUNC",
+    "moving inverse function": "MINVFUNC",
+    "moving state type": "MSTYPE",
+    "moving state size": "MSSPACE",
+    "moving final function": "MFINALFUNC",
+    "moving initial value": "MINITCOND",
+    "sort operator": "SORTOP",
+    "parallel": "PARALLEL",
+}
+
+
+def aggregate(item: Item, _: Change) -> Iterator[Step]:
+    """Create an aggregate.
+
+    Raises:
+        RefusedError: it is one of an ordered set, which takes its arguments in two parts.
+
+    """
+    if item.attributes["kind"] != "normal":
+        raise RefusedError(f"{item.key} is of an ordered set; write CREATE AGGREGATE by hand.")
+    words = []
+    for attribute, word in AGGREGATION.items():
+        value = item.attributes.get(attribute)
+        if value in {None, 0}:
+            continue
+        text = string(str(value)) if "initial" in attribute else str(value).partition("(")[0]
+        words.append(f"{word} = {f'OPERATOR({text})' if word == 'SORTOP' else text}")
+        if item.attributes.get(f"{attribute} takes all arguments"):
+            words.append(f"{word}_EXTRA")
+    name = dotted((item.key.name[0], item.key.name[-1].partition("(")[0]))
+    arguments = ", ".join(strings(item.attributes.get("arguments"))) or "*"
+    listed = indent(",\n".join(words), "    ")
+    create = f"CREATE OR REPLACE AGGREGATE {name} ({arguments}) (\n{listed}\n)"
+    yield execute(create, rank.CREATE_PROGRAM - 1)
 
 
 def trigger(item: Item, _: Change) -> Iterator[Step]:

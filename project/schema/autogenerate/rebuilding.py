@@ -24,7 +24,7 @@ def is_rebuilt(key: Key, change: Change) -> bool:
         return [label for label in new if label in old] != old
     unfit = {
         "domain": {"type", "collation"},
-        "range": {"subtype", "operator class"},
+        "range": {"subtype", "operator class", "collation", "multirange"},
         "composite type": {"attributes"},
     }
     return bool(names & unfit.get(key.kind, set())) and bool(columns_of(key, change.before))

@@ -41,7 +41,7 @@ def stand_in(item: Item, change: Change) -> str:
     unique = False
     for key, other in change.after.items.items():
         if key.kind == "constraint" and key.name[:2] == item.key.name[:2]:
-            found = parse(str(other.attributes["definition"]))
+            found = parse(other)
             if found is None or column not in found.columns:
                 continue
             if found.kind == "foreign":

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from project.schema.autogenerate import columns, constraints, numbering, rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.columns import options
 from project.schema.autogenerate.definitions import parse, path, strings, with_
+from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
-from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
+from project.schema.autogenerate.text import dotted, in_schema, literal, shown, string
 from project.schema.snapshot import Item, Key, Value
 
 #: What a table is from its first day.
@@ -21,6 +21,7 @@ SECURITY = {
     "off": ("DISABLE", "NO FORCE"),
     "enabled": ("ENABLE", "NO FORCE"),
     "forced": ("ENABLE", "FORCE"),
+    "forced once enabled": ("DISABLE", "FORCE"),
 }
 
 
@@ -71,7 +72,7 @@ def created(
 
 def _key(inline: Sequence[Item]) -> tuple[str, ...]:
     """Return the columns of the primary key."""
-    found = [parse(str(constraint.attributes["definition"])) for constraint in inline]
+    found = [parse(constraint) for constraint in inline]
     return next((c.columns for c in found if c is not None and c.kind == "primary"), ())
 
 
@@ -166,7 +167,8 @@ def _changed(item: Item, attribute: str, old: Value, before: Item | None = None)
     elif attribute == "row security":
         yield from _secured(item.key, str(old), str(new))
     elif attribute == "replica identity":
-        yield _identified(item.key, str(new))
+        if new != "index":  # which says so itself
+            yield alter_table(item.key, f"REPLICA IDENTITY {str(new).upper()}", rank.REQUIRE)
     elif attribute == "inherits":
         was, becomes = set(strings(old)), set(strings(new))
         for parent in sorted(was - becomes):
@@ -192,13 +194,6 @@ def _secured(key: Key, old: str, new: str) -> Iterator[Step]:
     yield alter_table(key, f"{enabled} ROW LEVEL SECURITY", rank.REQUIRE)
     if SECURITY[old][1] != forced:
         yield alter_table(key, f"{forced} ROW LEVEL SECURITY", rank.REQUIRE)
-
-
-def _identified(key: Key, identity: str) -> Step:
-    words = identity.upper()
-    if identity.startswith("index "):
-        words = f"USING INDEX {quoted(path(identity.removeprefix('index '))[-1])}"
-    return alter_table(key, f"REPLICA IDENTITY {words}", rank.REQUIRE)
 
 
 def _attached(after: Item, before: Item | None) -> Iterator[Step]:

@@ -93,15 +93,27 @@ def domain_constraint(item: Item, change: Change) -> Iterator[Step]:
     """Add a check to a domain; the rows of one that is there are looked at while requests go on."""
     name, definition = quoted(item.key.name[-1]), plainly(str(item.attributes["definition"]))
     alter = f"ALTER DOMAIN {dotted(item.key.name[:2])}"
-    known = Key("domain", item.key.name[:2]) in change.before.items
-    later = known and not definition.endswith("NOT VALID")
-    add = f"{alter} ADD CONSTRAINT {name} {definition}{' NOT VALID' if later else ''}"
+    validated = bool(item.attributes["validated"])
+    later = validated and Key("domain", item.key.name[:2]) in change.before.items
+    tail = " NOT VALID" if later or not validated else ""
+    add = f"{alter} ADD CONSTRAINT {name} {definition}{tail}"
     where = f"contypid = to_regtype({string(dotted(item.key.name[:2]))})"
     where += f" AND conname = {string(item.key.name[-1])}"
     missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE {where})"
     yield execute(add, rank.CREATE_TYPE, again=once(missing, add))
     if later:
-        yield execute(f"{alter} VALIDATE CONSTRAINT {name}", rank.VALIDATE, alone=True)
+        yield _validate(item)
+
+
+def _validate(item: Item) -> Step:
+    name, alter = quoted(item.key.name[-1]), f"ALTER DOMAIN {dotted(item.key.name[:2])}"
+    return execute(f"{alter} VALIDATE CONSTRAINT {name}", rank.VALIDATE, alone=True)
+
+
+def domain_constraint_altered(before: Item, after: Item, _: Change) -> list[Step] | None:
+    """Validate a check."""
+    only = differing(before, after) - {"comment"} == {"validated"}
+    return [_validate(after)] if only and after.attributes["validated"] else None
 
 
 def composite(item: Item, _: Change) -> Iterator[Step]:
@@ -114,25 +126,31 @@ def range_(item: Item, _: Change) -> Iterator[Step]:
     """Create a range type.
 
     Raises:
-        RefusedError: it has functions of its own, which need the type to be there before them.
+        RefusedError: it has a canonical function, which needs the type to be there before it.
 
     """
-    subtype, _word, multirange = str(item.attributes["subtype"]).partition(" multirange ")
-    if " " in multirange:
-        raise RefusedError(f"{item.key} has functions of its own; write CREATE TYPE by hand.")
-    yield _type(
-        item,
-        f"CREATE TYPE {dotted(item.key.name)} AS RANGE (subtype = {subtype},"
-        f" multirange_type_name = {multirange})",
-    )
+    attributes = item.attributes
+    if attributes.get("canonical function"):
+        raise RefusedError(f"{item.key} has a function of its own; write CREATE TYPE by hand.")
+    words = [f"subtype = {attributes['subtype']}"]
+    words.append(f"subtype_opclass = {attributes['operator class']}")
+    if attributes.get("collation") not in {None, '"default"'}:
+        words.append(f"collation = {attributes['collation']}")
+    if attributes.get("difference function"):
+        words.append(f"subtype_diff = {str(attributes['difference function']).partition('(')[0]}")
+    words.append(f"multirange_type_name = {attributes['multirange']}")
+    yield _type(item, f"CREATE TYPE {dotted(item.key.name)} AS RANGE ({', '.join(words)})")
 
 
 def collation(item: Item, _: Change) -> Iterator[Step]:
     """Create a collation."""
     attributes = item.attributes
-    provider = {"i": "icu", "c": "libc", "b": "builtin"}.get(str(attributes["provider"]))
-    tail = f"{dotted(item.key.name)} (provider = {provider}"
-    tail += f", locale = {string(str(attributes['locale']))}"
+    tail = f"{dotted(item.key.name)} (provider = {attributes['provider']}"
+    locale, ctype = str(attributes["locale"]), attributes.get("ctype")
+    if ctype in {None, locale}:
+        tail += f", locale = {string(locale)}"
+    else:
+        tail += f", lc_collate = {string(locale)}, lc_ctype = {string(str(ctype))}"
     tail += "" if attributes["deterministic"] else ", deterministic = false"
     tail += f", rules = {string(str(attributes['rules']))})" if attributes.get("rules") else ")"
     again = f"CREATE COLLATION IF NOT EXISTS {tail}"

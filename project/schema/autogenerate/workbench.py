@@ -68,12 +68,11 @@ class Workbench:
     after: Side
     ignore: tuple[Ignore, ...]
     leave_out: Collection[Path]
-    another: Callable[[], sa.URL] | None = None
+    another: Callable[[], sa.URL]
 
     @contextmanager
     def renewed(self) -> Iterator["Workbench"]:
         """Go on with a copy as it was, where a trial changed it and there was no way back."""
-        assert self.another is not None  # noqa: S101
         copy = self.another()
         with connected(copy) as trying:
             yield replace(self, copy=copy, trying=trying)
@@ -153,5 +152,5 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
             Side.of(expected, leave_out),
             project.ignore,
             leave_out,
-            another=another,
+            another,
         )

@@ -10,11 +10,12 @@ import psycopg
 
 from project.schema.catalog.parts import VISIBLE
 from project.schema.catalog.postgresql import pinned
+from project.schema.catalog.programs import FUNCTION_NAME
 from project.schema.snapshot import Key
 
 #: Kind and name of everything that can depend or be depended on; with the table of what is part of
 #: one. A view is built on by its rule, a column's default by an object of its own.
-_OBJECTS = """
+_OBJECTS = f"""
     object AS MATERIALIZED (
         SELECT 'pg_class'::regclass AS class, class.oid, 0 AS part,
             CASE WHEN relkind IN ('v', 'm') THEN 'view' WHEN relkind = 'S' THEN 'sequence'
@@ -76,8 +77,9 @@ _OBJECTS = """
         LEFT JOIN pg_class ON pg_class.oid = element.typrelid
         WHERE element.typtype IN ('e', 'd', 'r', 'c')
         UNION ALL
-        SELECT 'pg_proc'::regclass, proc.oid, 0, 'function',
-            ARRAY[nspname, proname || '(' || pg_get_function_identity_arguments(proc.oid) || ')']
+        SELECT 'pg_proc'::regclass, proc.oid, 0,
+            CASE prokind WHEN 'a' THEN 'aggregate' ELSE 'function' END,
+            ARRAY[nspname, {FUNCTION_NAME}]
         FROM pg_proc AS proc JOIN visible_schema AS schema ON schema.oid = pronamespace
         UNION ALL
         SELECT 'pg_trigger'::regclass, trigger.oid, 0, 'trigger', ARRAY[nspname, relname, tgname]
@@ -189,7 +191,7 @@ def sequences(connection: psycopg.Connection) -> Mapping[Key, tuple[str, ...]]:
 
 _FUNCTIONS = f"""
     WITH {VISIBLE}
-    SELECT ARRAY[nspname, proname || '(' || pg_get_function_identity_arguments(proc.oid) || ')'],
+    SELECT ARRAY[nspname, {FUNCTION_NAME}],
         pg_get_functiondef(proc.oid)
     FROM pg_proc AS proc JOIN visible_schema AS schema ON schema.oid = pronamespace
     WHERE prokind <> 'a'
