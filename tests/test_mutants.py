@@ -37,6 +37,7 @@ def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 def mutants(name: str) -> Iterator[tuple[str, ast.Module]]:
     """Yield the history without each of a function's statements, and with each constant altered."""
     function = functions(SOURCE)[name]
+    function.returns = None  # an annotation does nothing
     for position, statement in enumerate(function.body):
         tree = copy.deepcopy(SOURCE)
         functions(tree)[name].body[position] = ast.Pass()
@@ -167,6 +168,7 @@ def test_the_history_is_sound(sound: Sound) -> None:
     assert not any(is_caught(sound, number, SOURCE) for number in range(1, LAST + 1))
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", [n for n in functions(SOURCE) if n.rpartition("_")[2].isdigit()])
 def test_whatever_is_broken_is_caught(sound: Sound, name: str) -> None:
     number = int(name.rpartition("_")[2])

@@ -40,6 +40,7 @@ REFUSALS = (
 )
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("edit", [edit.turned() for edit in EDITS], ids=str)
 def test_an_edit_that_is_taken_back_is_one_too(workshop: Bench, edit: Edit) -> None:
     declared = workshop.of_models(edit.before, edit.after)
