@@ -264,7 +264,8 @@ def _dotted(path: "list[str] | tuple[str, ...]") -> str:
 
 
 def _sql(statement: str) -> str:
-    return f'op.execute("{statement}")' if '"' not in statement else f"op.execute({statement!r})"
+    plain = '"' not in statement and "\\" not in statement and statement.isprintable()
+    return f'op.execute("{statement}")' if plain else f"op.execute({statement!r})"
 
 
 def shown(value: "Value | object") -> str:

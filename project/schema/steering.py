@@ -45,6 +45,13 @@ class Steering:
         event.listen(sa.pool.Pool, "connect", self._refuse_own_connections)
         event.listen(sa.pool.Pool, "checkout", self._refuse_other_databases)
 
+    def remove(self) -> None:
+        """Steer no more; what is open stays open."""
+        event.remove(sa.Engine, "do_connect", self._connect)
+        event.remove(sa.Engine, "engine_connect", self._remember)
+        event.remove(sa.pool.Pool, "connect", self._refuse_own_connections)
+        event.remove(sa.pool.Pool, "checkout", self._refuse_other_databases)
+
     def _connect(self, dialect: "sa.Dialect", record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
         if dialect.name != "postgresql":
             raise RefusedError(

@@ -74,6 +74,7 @@ class Session:
     engine: sa.Engine
     folder: Path
     typed: bool  # whether somebody typed the command, or a program called it
+    steering: Steering | None = None
     declared: Declared | None = None
     script: ops.MigrationScript | None = None
     migration: Migration | None = None
@@ -104,9 +105,9 @@ def install(*, before: str = "migrations") -> None:
         _session = _opened()
     except TOLD as error:
         _give_up(error, typed=context.config.cmd_opts is not None)
-    comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)(_compare)
-    if before == "migrations":
-        Steering(_session.bench.history).install()
+    if before == "migrations" and context.config.attributes.get("connection") is None:
+        _session.steering = Steering(_session.bench.history)
+        _session.steering.install()
 
 
 def connection() -> sa.Connection | None:
@@ -137,10 +138,16 @@ def _opened() -> Session:
     return Session(project, bench, engine, folder, context.config.cmd_opts is not None)
 
 
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
 def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispatchResult:
-    """Answer for all comparators."""
-    session = _session
-    assert session is not None  # noqa: S101
+    """Answer for all comparators, where env.py has called :func:`install`."""
+    global _session
+    session, _session = _session, None
+    if session is None:
+        return PriorityDispatchResult.CONTINUE
+    # env.py is connected: whatever else this process connects to is its own affair again.
+    if session.steering is not None:
+        session.steering.remove()
     assert autogen.migration_context is not None  # noqa: S101
     opts = autogen.migration_context.opts
     target = opts["target_metadata"]
