@@ -173,7 +173,10 @@ def _commented(item: Item, value: object) -> str:
 
 
 def _replace(item: Item, _value: object) -> str:
-    return f"{_drop(item.key)}; {_create(item)}"
+    drop = _drop(item.key)
+    if item.attributes.get("materialised"):
+        drop = drop.replace("DROP VIEW", "DROP MATERIALIZED VIEW")
+    return f"{drop}; {_create(item)}"
 
 
 def _validated(item: Item, value: object) -> str:
@@ -260,7 +263,7 @@ def _schema(path: list[str]) -> str:
 
 
 def _dotted(path: "list[str] | tuple[str, ...]") -> str:
-    return ".".join(part for part in path if part != "public")
+    return ".".join(path[1:] if len(path) > 1 and path[0] == "public" else path)
 
 
 def _sql(statement: str) -> str:
