@@ -124,7 +124,7 @@ def version(server: sa.URL) -> int:
     return int(execute(server, "SHOW server_version_num")[0][0]) // 10000
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(11)
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
 def test_a_migration_is_judged_by_what_it_does(cases: Cases, number: int) -> None:
     case = CASES[number]
