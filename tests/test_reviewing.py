@@ -43,7 +43,7 @@ def test_every_code_is_documented_and_no_other() -> None:
     assert list(ENTRIES) == list(CODES)
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(7)
 @pytest.mark.parametrize("code", CODES.values(), ids=list(CODES))
 def test_an_entry_says_what_its_cases_prove(code: Code) -> None:
     entry = ENTRIES[code.name]

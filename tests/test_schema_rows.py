@@ -46,7 +46,13 @@ def test_the_projects_own_tables_are_filled_with_nothing_refused(database: sa.UR
     with connected(database) as connection:
         filling = fill(connection, seed=1, leave_out=VERSION)
         contents = read(connection, VERSION)
-    assert made(filling) == {"account": 8, "access_token": 8, "audit_entry": 8, "my_table": 8}
+    assert made(filling) == {
+        "account": 8,
+        "access_token": 8,
+        "audit_entry": 8,
+        "idempotency_key": 8,
+        "my_table": 8,
+    }
     assert {table for _, table in contents} == set(made(filling))
     assert {value and len(value) for value in column(contents, "access_token", "token_hash")} == {
         len("\\x") + 2 * 32
