@@ -66,6 +66,21 @@ def downgrade():
     assert report.facts == ("5 of 5 revisions proved with rows in the tables (seed 1)",)
 
 
+def test_an_upgrade_that_fails_alone_and_not_together_is_told_apart(foreign: Foreign) -> None:
+    # Within one command SQLAlchemy creates a type once, however many tables have it.
+    column = 'sa.Column("kind", sa.Enum("a", name="kind"))'
+    text = REVISION.replace("primary_key=True)", f"primary_key=True), {column}")
+    text = text.replace('op.drop_table("{name}")', 'op.drop_table("{name}")\n    {drop}')
+    for name, before in (("two", "one"), ("three", "two"), ("four", "three")):
+        drop = "op.execute('DROP TYPE kind')" if name == "two" else ""
+        written = text if name != "four" else REVISION
+        foreign.revision(name, before, written.replace("{drop}", drop))
+    report = walk(foreign)
+    assert errors(report) == [("upgrade-failed", "revision three")]
+    assert "in a run of its own, though not in one together" in report.findings[0].message
+    assert report.facts[0].startswith("4 of 4")
+
+
 def test_a_null_that_not_null_replaced_is_no_loss(foreign: Foreign) -> None:
     noted = REVISION.replace("primary_key=True)", 'primary_key=True), sa.Column("note", sa.Text)')
     foreign.revision("one", text=noted)

@@ -130,6 +130,8 @@ class Steps:
             # The migration is done, and the table of the revision says so.
             if not (self.may_share and run.indifferent and run.plain and _committed(context)):
                 return
+            # Which types a run has created it remembers; a step has created none.
+            context.impl.memo.clear()
             self.conversation.answer(value=None)
             following = self.conversation.request()
             if following is None or following["do"] not in STEPS:
