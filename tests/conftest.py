@@ -74,6 +74,17 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -
             await asyncio.sleep(0.02)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="also what takes minutes")
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> None:
+    """For a test that takes minutes."""
+    if not request.config.getoption("--thorough"):
+        pytest.skip("only with --thorough")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make a folder that all workers of this run share.
 
