@@ -71,7 +71,7 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
             if not (_backwards(key, other, gone) and dropping is None):
                 order.before(order.remover(key), order.remover(other))
             # What goes or changes is let go of first.
-            order.before(altering, order.numbers.get(("drop", other)))
+            order.before(altering, order.remover(other))
             order.before(dropping, order.numbers.get(("alter", other)))
             if other not in change.built_after.get(key, ()):
                 order.before(altering, order.numbers.get(("alter", other)))
