@@ -76,20 +76,21 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="run every case of every corpus")
+    parser.addoption("--thorough", action="store_true", help="also what takes minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a corpus whose cases take seconds each, run a sample, unless --thorough asks for all."""
+    """Leave out what takes minutes, and of corpora all but a sample, unless --thorough asks."""
     if config.getoption("--thorough"):
         return
     seen: Counter[str] = Counter()
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:
-        marker = item.get_closest_marker("sample")
+        sample = item.get_closest_marker("sample")
         name = item.nodeid.partition("[")[0]
-        (left if marker and seen[name] % marker.args[0] else kept).append(item)
+        out = item.get_closest_marker("thorough") or (sample and seen[name] % sample.args[0])
+        (left if out else kept).append(item)
         seen[name] += 1
     items[:] = kept
     config.hook.pytest_deselected(items=left)

@@ -11,6 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy_utils
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import event, orm
 from sqlalchemy.dialects import postgresql
 
@@ -27,6 +29,7 @@ from project.schema.source import Source
 
 from .conftest import Databases
 from .foreign import INI
+from .test_schema_catalog import EMPTYING
 
 CASES = Path(__file__).with_name("cases")
 
@@ -85,9 +88,16 @@ class Edit:
         return Edit(f"{self.name}, taken back", self.after, self.before)
 
 
+def chapters(file: str) -> list[dict[str, Any]]:
+    """Read a corpus."""
+    found = tomllib.loads((CASES / file).read_text())["chapter"]
+    assert isinstance(found, list)
+    return found
+
+
 def edits(file: str) -> Iterator[Edit]:
-    """Read a corpus: each edit is a text in the models of its chapter, and what replaces it."""
-    for chapter in tomllib.loads((CASES / file).read_text())["chapter"]:
+    """Return the edits: each is a text in the models of its chapter, and what replaces it."""
+    for chapter in chapters(file):
         for edit in chapter["edit"]:
             given = dict(edit)
             models = chapter["models"]
@@ -171,16 +181,19 @@ class Bench:
 
     def of_models(self, before: str, after: str) -> Declared:
         """Make both sides; return the hints of the models after."""
-        here, there = metadata_of(before), metadata_of(after)
+        return self.of_metadata(metadata_of(before), metadata_of(after))
+
+    def of_metadata(self, before: sa.MetaData, after: sa.MetaData) -> Declared:
+        """Make both sides; return the hints of the models after."""
 
         def make(side: int, metadata: sa.MetaData) -> None:
             empty(self.connections[side])
             create(self.urls[side], metadata)
 
-        self.again = lambda: make(0, here)
+        self.again = lambda: make(0, before)
         self.again()
-        make(1, there)
-        return hints.declared([there])
+        make(1, after)
+        return hints.declared([after])
 
     def of_statements(self, before: Sequence[str], after: Sequence[str]) -> Declared:
         """Make both sides."""
@@ -240,15 +253,8 @@ def _nobody_knows(missing: MissingValueError) -> str:
 
 def empty(connection: Connection) -> None:
     """Drop everything; faster than another database."""
-    for (statement,) in connection.execute(
-        "SELECT format('DROP EVENT TRIGGER %I', evtname) FROM pg_event_trigger UNION ALL"
-        " SELECT format('DROP EXTENSION %I CASCADE', extname) FROM pg_extension"
-        " WHERE extname <> 'plpgsql' UNION ALL"
-        " SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace"
-        " WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
-    ).fetchall():
+    for (statement,) in connection.execute(EMPTYING).fetchall():
         connection.execute(statement.encode())
-    connection.execute("CREATE SCHEMA public")
 
 
 @contextmanager
@@ -266,6 +272,39 @@ def bench(server: sa.URL, folder: Path) -> Iterator[Bench]:
             yield Bench((one, other), (here, there), source, folder)
     finally:
         databases.drop()
+
+
+class InjectedError(Exception):
+    """What ends a migration at a statement."""
+
+
+def run(url: sa.URL, text: str, function: str, fail_at: int | None = None) -> int:
+    """Run a migration; return how many statements it executed.
+
+    Args:
+        url: The database.
+        text: The migration.
+        function: "upgrade" or "downgrade".
+        fail_at: Number of the statement, from 0, in whose place an error is raised.
+
+    """
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    scope: dict[str, Any] = {}
+    exec(compile(text, "migration.py", "exec"), scope)
+    executed = 0
+
+    def count(*_: object) -> None:
+        nonlocal executed
+        if executed == fail_at:
+            raise InjectedError
+        executed += 1
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        event.listen(engine, "before_cursor_execute", count)
+        with context.begin_transaction(), Operations.context(context):
+            scope[function]()
+    return executed
 
 
 def imports(text: str) -> set[str]:

@@ -149,8 +149,8 @@ def repeating(item: Item, parts: Sequence[str], index: Index | None = None) -> s
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     listed = ", ".join(values)
     return (
-        f"assumes: no rows repeat: SELECT {listed} FROM {dotted(item.key.name[:2])}{where}\n"
-        f"GROUP BY {listed} HAVING count(*) > 1"
+        f"assumes: no rows repeat: SELECT {listed} FROM {dotted(item.key.name[:2])}{where}"
+        f" GROUP BY {listed} HAVING count(*) > 1"
     )
 
 

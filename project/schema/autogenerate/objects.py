@@ -46,7 +46,12 @@ DROP_RANKS: Mapping[str, int] = {
 
 
 def named(item: Item) -> str:
-    """Write what an object is called in ``DROP``, ``COMMENT ON`` and ``ALTER``."""
+    """Write what an object is called in ``DROP``, ``COMMENT ON`` and ``ALTER``.
+
+    Raises:
+        RefusedError: it is of a kind that models do not have.
+
+    """
     key = item.key
     if key.kind in {"trigger", "rule", "policy"}:
         return f"{WORDS[key.kind]} {quoted(key.name[-1])} ON {dotted(key.name[:2])}"
@@ -61,6 +66,8 @@ def named(item: Item) -> str:
         return f"{kind} {dotted(key.name)}"
     if key.kind == "domain constraint":
         return f"CONSTRAINT {quoted(key.name[-1])} ON DOMAIN {dotted(key.name[:2])}"
+    if key.kind not in WORDS:
+        raise RefusedError(f"Nothing is known of how to change {key}; write that step by hand.")
     if len(key.name) == 1:
         return f"{WORDS[key.kind]} {quoted(key.name[0])}"
     return f"{WORDS[key.kind]} {dotted(key.name)}"

@@ -14,7 +14,10 @@ from project.schema.snapshot import Key
 PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
 
 #: Kinds that share the names of relations, and of types: what is dropped frees a name.
-RELATIONS = {"table", "view", "sequence", "index", "composite type", "enum", "domain", "range"}
+RELATIONS = {
+    *("table", "view", "sequence", "index", "constraint"),
+    *("composite type", "enum", "domain", "range"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,10 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
             if not (_backwards(key, other, gone) and dropping is None):
                 order.before(order.remover(key), order.remover(other))
             # What goes or changes is let go of first.
-            order.before(altering, order.numbers.get(("drop", other)))
+            order.before(altering, order.remover(other))
             order.before(dropping, order.numbers.get(("alter", other)))
+            if other not in change.built_after.get(key, ()):
+                order.before(altering, order.numbers.get(("alter", other)))
     order.by_whole()
     order.by_name()
     return _sorted(actions, order.later)
@@ -135,14 +140,16 @@ class _Order:
 
     def by_name(self) -> None:
         """Make a relation or a type after another one of its name, of whatever kind, is gone."""
-        freed = {
-            (action.key.name[0], action.key.name[-1]): number
-            for number, action in enumerate(self.actions)
-            if action.what == "drop" and action.key.kind in RELATIONS
-        }
+        freed: dict[Path, list[int]] = {}
         for number, action in enumerate(self.actions):
+            name = (action.key.name[0], action.key.name[-1])
+            if action.what == "drop" and action.key.kind in RELATIONS:
+                freed.setdefault(name, []).append(number)
+        for number, action in enumerate(self.actions):
+            name = (action.key.name[0], action.key.name[-1])
             if action.what == "create" and action.key.kind in RELATIONS:
-                self.before(freed.get((action.key.name[0], action.key.name[-1])), number)
+                for other in freed.get(name, ()):
+                    self.before(other, number)
 
 
 def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[Step]:

@@ -114,7 +114,8 @@ def propose(
 
 def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
     """Name the old object as it is called after the renames before it."""
-    if rename.kind in {"table", "label", "enum"} or Key(rename.kind, rename.old) in catalog.items:
+    stands = rename.kind in {"table", "label", *renames.TYPES}
+    if stands or Key(rename.kind, rename.old) in catalog.items:
         return rename
     return replace(rename, old=(*rename.new[:-1], rename.old[-1]))
 

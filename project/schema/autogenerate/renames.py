@@ -20,6 +20,9 @@ from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 #: How many of their columns two tables share, from 0 to 1, if one may be the other renamed.
 ALIKE = 0.5
 
+#: Types that ``ALTER TYPE`` renames.
+TYPES = {"enum", "range", "composite type"}
+
 
 @dataclass(frozen=True)
 class Rename:
@@ -112,7 +115,7 @@ def same_but_for_name(
     gone = [old.items[d.key] for d in differences if d.expected is MISSING]
     made = [new.items[d.key] for d in differences if d.found is MISSING]
     for item in sorted(made, key=lambda item: item.key):
-        if item.key.kind not in {"constraint", "index", "enum"}:
+        if item.key.kind not in {"constraint", "index", *TYPES}:
             continue
         for other in sorted(gone, key=lambda other: other.key):
             if _is_same(item, other):
