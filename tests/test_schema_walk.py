@@ -313,6 +313,15 @@ def test_a_server_that_dies_is_one_sentence_about_the_server(
     assert said.endswith(" ended in the middle of the run.")
 
 
+def test_a_process_that_was_killed_is_the_fault_of_no_revision(
+    foreign: Foreign, walk: Walk
+) -> None:
+    death = "upgrade():\n    import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    foreign.revision("two", "one", REVISION.replace("upgrade():", death))
+    with pytest.raises(SourceError, match=r"exit code -15"):
+        walk()
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

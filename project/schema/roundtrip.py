@@ -409,12 +409,15 @@ def failed(revision: Revision, step: str, error: SourceError, when: str = "") ->
 
 
 def _blame_no_revision(walk: Walk, error: SourceError) -> None:
-    """Let nobody look for the fault of the server in a revision.
+    """Let nobody look in a revision for the fault of the server, or of who killed a process.
 
     Raises:
         ScratchError: the server has failed.
+        SourceError: the process of the project is gone.
 
     """
+    if walk.source.ended:
+        raise error
     if blamed := scratch.fault(walk.database, error):
         raise blamed from error
 

@@ -182,6 +182,11 @@ class Source:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone, so that nothing can be asked any more."""
+        return self._process.poll() is not None
+
     def end(self) -> None:
         """Let the process end by and by: nothing more will be asked."""
         assert self._process.stdin is not None  # noqa: S101
