@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from project.schema import compatibility, probes, probing, roundtrip, scratch, touched
+from project.schema import compatibility, probes, probing, scratch, touched, undoing
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.drift import Connection, connected
@@ -179,27 +179,27 @@ class Bench:
         """Go down again, and up again, all revisions together, and compare with what was."""
         first, last = self.plan.revisions[0], self.plan.revisions[-1]
         if irreversible := [r for r in self.plan.revisions if r.downgrade_raises]:
-            yield from map(roundtrip.irreversible, irreversible)
+            yield from map(undoing.irreversible, irreversible)
             return
         if self.plan.target == "heads":
             return  # several heads, which is told: there is no one way back
         to = f"{first.revision}@{(*first.down_revisions, 'base')[0]}"
         trial.down = observe(self.source, database, to, down=True)
         if trial.down.failure is not None:
-            yield roundtrip.failed(last, "downgrade", trial.down.failure)
+            yield undoing.failed(last, "downgrade", trial.down.failure)
             return
         restored = differences(trial.before, read(connection, self.leave_out))
-        yield from roundtrip.not_the_same(last, "downgrade", restored)
+        yield from undoing.not_the_same(last, "downgrade", restored)
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)
-            yield from roundtrip.lost(last, rows_before.contents, rows_after.contents)
+            yield from undoing.lost(last, rows_before.contents, rows_after.contents)
         try:
             self.source.upgrade(database, self.plan.target)
         except SourceError as error:
-            yield roundtrip.failed(last, "second upgrade", error)
+            yield undoing.failed(last, "second upgrade", error)
             return
         repeated = differences(trial.after, read(connection, self.leave_out))
-        yield from roundtrip.not_the_same(last, "second upgrade", repeated)
+        yield from undoing.not_the_same(last, "second upgrade", repeated)
 
     def _copy(self) -> "AbstractContextManager[sa.URL]":
         return scratch.database(self.server, template=str(self.base.database))

@@ -17,26 +17,23 @@ is then proved with rows like that::
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from project.schema import rows, scratch
-from project.schema.catalog import read
 from project.schema.configuration import Project
-from project.schema.drift import Connection, connected, version_table
+from project.schema.drift import version_table
 from project.schema.finding import Finding, Report
 from project.schema.progress import Progress, silent
-from project.schema.remedy import shown
 from project.schema.selection import Selection
-from project.schema.snapshot import Difference, Snapshot, differences, without_parts
-from project.schema.source import Revision, Source, SourceError
+from project.schema.snapshot import Snapshot, differences, without_parts
+from project.schema.source import Revision, SourceError
+from project.schema.undoing import about, failed, irreversible, lost, not_the_same
+from project.schema.walk import Walk
 
-#: How a revision's file declares that rows are lost on purpose.
-LOSES = re.compile(r"^\s*# loses: *(.*)$", re.MULTILINE)
-
-#: How it declares what rows must be like for the upgrade to pass: a query finds the others.
+#: How a revision's file declares what rows must be like for the upgrade to pass; a query finds the
+#: others.
 ASSUMES = re.compile(r"^\s*# assumes:? *(.*)$", re.MULTILINE)
 
 #: Classes of SQLSTATE with which rows refuse a constraint or a type ("PostgreSQL Error Codes").
@@ -46,79 +43,6 @@ REFUSALS = ("22", "23")
 SEED = 1
 
 ALL = Selection()
-
-
-@dataclass
-class Walk:
-    """Where a walk goes on: a scratch database with rows, and the one it can begin anew from.
-
-    The other one only ever goes up and holds no rows. It follows when it is needed: a revision that
-    cannot be undone costs one upgrade more and a copy, and those after it are proved all the same.
-    """
-
-    project: Project
-    server: sa.URL
-    untouched: sa.URL
-    source: Source
-    leave_out: list[tuple[str, str]]
-    seed: int
-    rows_per_table: int
-    stage: ExitStack  # closes the database with rows
-    database: sa.URL = field(init=False)
-    connection: Connection = field(init=False)
-    reached: int = 0  # how many revisions the untouched one has
-    last: Snapshot | None = None  # the catalog as last read
-
-    def begin_after(self, number: int) -> bool:
-        """Begin anew, without rows, after so many revisions.
-
-        Returns:
-            Whether they went up one by one. Those that do not may go up together: a type that one
-            creates and another creates again is forgiven within one command of Alembic.
-
-        Raises:
-            SourceError: they do not go up together, either.
-
-        """
-        one_by_one = True
-        try:
-            for revision in self.source.revisions[self.reached : number]:
-                self.source.upgrade(self.untouched, revision.revision)
-                self.reached += 1
-        except SourceError:
-            one_by_one = False
-            scratch.empty(self.server, self.untouched)
-            self.project.begin(self.untouched)
-            for head in _heads(self.source.revisions[:number]):
-                self.source.upgrade(self.untouched, head)
-            self.reached = number
-        self.stage.close()
-        copy = scratch.database(self.server, template=str(self.untouched.database))
-        self.database = self.stage.enter_context(copy)
-        self.connection = self.stage.enter_context(connected(self.database))
-        self.last = None
-        return one_by_one
-
-    def upgrade(self, revision: Revision) -> None:
-        """Upgrade by a revision."""
-        self.source.step_up(self.database, revision.revision)
-        self.last = None
-
-    def downgrade(self, revision: Revision) -> None:
-        """Take back a revision, the last one that was upgraded to."""
-        self.source.step_down(self.database, revision.revision)
-        self.last = None
-
-    def downgrade_to_base(self) -> None:
-        """Take back everything, as one command."""
-        self.source.downgrade(self.database, "base")
-        self.last = None
-
-    def catalog(self) -> Snapshot:
-        """Read the catalog, unless nothing but rows has changed since it was last read."""
-        if self.last is None:
-            self.last = read(self.connection, self.leave_out)
-        return self.last
 
 
 def roundtrip(  # noqa: PLR0913
@@ -216,7 +140,7 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     # One cause, said once: nothing is as it was, and the second upgrade finds it all there.
     does_nothing = revision.empty_downgrade and differences(before, after)
     if does_nothing or not revision.has_downgrade:
-        yield _about(
+        yield about(
             revision,
             "no-downgrade",
             f"Revision {revision.revision} changes the schema and its downgrade does nothing."
@@ -287,7 +211,7 @@ def _assumed(walk: Walk, revision: Revision) -> Finding:
         _filled(walk)
         walk.downgrade(revision)
     declared = ASSUMES.search(Path(revision.path).read_text())
-    return _about(
+    return about(
         revision,
         "rows-assumed",
         f"Revision {revision.revision} fails on rows that production may have: it assumes"
@@ -308,70 +232,6 @@ def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
         values=walk.project.values,
     )
     return filling.refused
-
-
-def _heads(revisions: Collection[Revision]) -> list[str]:
-    """Return those on which none of the others builds."""
-    beneath = {name for r in revisions for name in (*r.down_revisions, *r.dependencies)}
-    return [r.revision for r in revisions if r.revision not in beneath]
-
-
-def irreversible(revision: Revision) -> Finding:
-    """Note that a revision cannot be undone, on purpose."""
-    return _about(
-        revision,
-        "irreversible",
-        f"Revision {revision.revision} cannot be undone, and says so.",
-        level="note",
-    )
-
-
-def not_the_same(
-    revision: Revision, step: str, differing: Collection[Difference]
-) -> Iterator[Finding]:
-    """Tell what a step should have left as it was."""
-    for difference in without_parts(differing):
-        what = f"the {difference.attribute} of " if difference.attribute else ""
-        yield _about(
-            revision,
-            "not-restored" if step == "downgrade" else "not-repeated",
-            f"After the {step} of revision {revision.revision}, {what}{difference.key}"
-            f" is not what it was.",
-            object=str(difference.key),
-            attribute=difference.attribute or "",
-            expected=shown(difference.expected),
-            found=shown(difference.found),
-        )
-
-
-def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
-    """Tell what rows a way up and down loses."""
-    declared = LOSES.search(Path(revision.path).read_text())
-    for loss in rows.losses(before, after):
-        if loss.of_nulls:
-            yield _about(
-                revision,
-                "nulls-filled",
-                f"Up and down again, revision {revision.revision} leaves values in place of NULL"
-                f" in {loss.schema}.{loss.table}.{loss.column}.",
-                level="note",
-                object=f"column {loss.schema}.{loss.table}.{loss.column}",
-                found=loss.example,
-            )
-            continue
-        name = ".".join(filter(None, (loss.schema, loss.table, loss.column)))
-        kind, what = ("column", "value") if loss.column else ("table", "row")
-        number = f"{loss.count} {what}{'s' * (loss.count != 1)}"
-        yield _about(
-            revision,
-            "rows-lost",
-            f"Up and down again, revision {revision.revision} loses {number} of {name}"
-            + (f", as it declares: {declared[1]}." if declared else "."),
-            level="note" if declared else "error",
-            object=f"{kind} {name}",
-            found=loss.example,
-            remedy="" if declared else "keep the rows, or declare the loss: # loses: …, because …",
-        )
 
 
 def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Iterator[Finding]:
@@ -399,15 +259,6 @@ def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Ite
         )
 
 
-def failed(revision: Revision, step: str, error: SourceError, when: str = "") -> Finding:
-    """Say that a step fails."""
-    return _about(
-        revision,
-        f"{step.replace(' ', '-')}-failed",
-        f"The {step} of revision {revision.revision} fails{when}: {error}",
-    )
-
-
 def _blame_no_revision(walk: Walk, error: SourceError) -> None:
     """Let nobody look in a revision for the fault of the server, or of who killed a process.
 
@@ -420,8 +271,3 @@ def _blame_no_revision(walk: Walk, error: SourceError) -> None:
         raise error
     if blamed := scratch.fault(walk.database, error):
         raise blamed from error
-
-
-def _about(revision: Revision, code: str, message: str, **values: str) -> Finding:
-    fields = {"object": f"revision {revision.revision}", "path": str(revision.path), **values}
-    return Finding(code=code, message=message, line=1, **fields)  # type: ignore[arg-type]

@@ -5,14 +5,10 @@ reads one JSON answer a line. The interpreter may be the foreign project's own, 
 SQLAlchemy and Alembic, and what lies beside it.
 """
 
-import contextlib
-import functools
 import json
 import os
 import sys
-import tomllib
 import traceback
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import CommandLine, Config
+from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -29,9 +25,9 @@ from alembic.util import CommandError
 from project.schema import candidate, creating, graph, loading
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions, imported
+from project.schema.environment import Environment
 from project.schema.filters import Filters
-from project.schema.given import Given, in_a_worker_thread, possibilities
-from project.schema.steering import STEERED, RefusedError, Steering
+from project.schema.steering import RefusedError, Steering
 from project.schema.stepping import Steps
 from project.schema.watching import Watch
 
@@ -42,122 +38,16 @@ Answer = TypeVar("Answer")
 class Worker:
     """The foreign project, and what the requests ask of it."""
 
-    ini: Path
-    section: str
-    url_variable: str | None
-    arguments: Sequence[str]
-    prepare: str | None
-    steering: Steering
+    environment: Environment
     definitions: Definitions
     conversation: Conversation
     steps: Steps
     watch: Watch
-    given: "Given | None" = None  # what was needed before; None where it is not known yet
-    adapt: Callable[[Config], object] | None = None  # a function of whoever prepares the project
 
-    def configuration(self, words: Sequence[str], driver: str | None) -> Config:
-        """Make the configuration that Alembic's command line would make for a command."""
-        given = [part for value in self.arguments for part in ("-x", value)]
-        arguments = ["-c", str(self.ini), "-n", self.section, *given, *words]
-        sys.argv = ["alembic", *arguments]
-        pyproject = self.ini.with_name("pyproject.toml")
-        more: dict[str, Any] = {"toml_file": pyproject} if _configures_alembic(pyproject) else {}
-        ini = self.ini if self.ini != pyproject else self.ini.with_name("alembic.ini")
-        result = Config(
-            ini if ini.exists() else None,
-            ini_section=self.section,
-            cmd_opts=_parser().parse_args(arguments),
-            **more,
-        )
-        result.attributes[STEERED] = True
-        if driver:
-            url = self.scratch(driver).render_as_string(hide_password=False)
-            result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-        if self.adapt:
-            self.adapt(result)
-        return result
-
-    def scratch(self, driver: str) -> sa.engine.URL:
-        """Return the URL of the scratch database for a driver."""
-        return self.steering.scratch.set(drivername=f"postgresql+{driver}")
-
-    def set_variable(self) -> None:
-        """Set the variable from which the project takes its URL, before it is imported."""
-        if self.url_variable:
-            url = self.steering.scratch.render_as_string(hide_password=False)
-            os.environ[self.url_variable] = url
-
-    def get_ready(self) -> None:
-        """Run, once, what must be run before env.py: the code of somebody who knows the project."""
-        self.set_variable()
-        code, self.prepare = self.prepare, None
-        if code is None:
-            return
-        try:
-            names: dict[str, Any] = {"__name__": "prepare"}
-            exec(compile(code, "<prepare>", "exec"), names)  # noqa: S102
-            self.adapt = names.get("configure")
-        except (Exception, SystemExit) as error:
-            said = f"{type(error).__name__}: {error}"
-            raise RefusedError(f"what prepares the project fails: {said}") from error
-
-    def run(self, words: Sequence[str], move: Callable[[Config], None]) -> None:
-        """Let a command run env.py; if it fails for want of a database, again with one.
-
-        What a project says when it has no URL is its own affair, so whatever goes wrong before a
-        connection was asked for counts. Which driver it wants is not known, so each that there is
-        gets its turn, as a URL and then as a connection; if none helps, the first error is the one.
-        """
-        first: BaseException | None = None
-        for given in [self.given] if self.given else possibilities():
-            try:
-                self._run(words, move, given)
-            except (Exception, SystemExit) as error:
-                if self.steering.asked or self.given:
-                    raise
-                first = first or error
-            else:
-                self.given = given
-                return
-        assert first is not None  # noqa: S101
-        raise first
-
-    def _run(self, words: Sequence[str], move: Callable[[Config], None], given: Given) -> None:
-        configuration = self.configuration(words, given.driver)
-        self.steering.asked = False
-        if not (given.connection and given.driver):
-            in_a_worker_thread(lambda: move(configuration))
-            return
-        engine = sa.create_engine(
-            self.scratch(given.driver), poolclass=sa.pool.NullPool, future=True
-        )
-        with engine.connect() as connection:
-            self.steering.asked = False
-            sa.event.listen(engine, "before_cursor_execute", self._note_use)
-            configuration.attributes["connection"] = connection
-            move(configuration)
-            connection.commit()
-
-    def _note_use(self, *_: object) -> None:
-        self.steering.asked = True
-
-    def look(self) -> list[MigrationContext]:
-        """Run env.py without a migration; neither it nor this imports the revisions."""
-        seen: list[MigrationContext] = []
-
-        def note(_: Any, context: MigrationContext) -> list[Any]:  # noqa: ANN401
-            seen.append(context)
-            return []
-
-        def move(configuration: Config) -> None:
-            script = ScriptDirectory.from_config(configuration)
-            with EnvironmentContext(configuration, script, fn=note, dont_mutate=True):
-                script.run_env()
-
-        self.run(["check"], move)
-        if not seen:
-            raise RefusedError("env.py never calls context.run_migrations()")
-        return seen
+    @property
+    def steering(self) -> Steering:
+        """Where its connections lead."""
+        return self.environment.steering
 
     def upgrade(self, to: str) -> None:
         """Upgrade the scratch database, as ``command.upgrade`` does, and tell how far it is."""
@@ -175,15 +65,17 @@ class Worker:
             with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
                 script.run_env()
 
-        self.run(["upgrade", to], move)
+        self.environment.run(["upgrade", to], move)
 
     def downgrade(self, to: str) -> None:
         """Downgrade the scratch database."""
-        self.run(["downgrade", to], lambda configuration: command.downgrade(configuration, to))
+        self.environment.run(
+            ["downgrade", to], lambda configuration: command.downgrade(configuration, to)
+        )
 
     def step(self, to: str, command: str) -> None:
         """Take the scratch database one revision up or down, and on as the requests say."""
-        self.run([command, to], self.steps.run)
+        self.environment.run([command, to], self.steps.run)
 
     def observe(self, to: str, move: Callable[[str], None]) -> dict[str, Any]:
         """Tell every statement of an upgrade or a downgrade, also if it fails in the end."""
@@ -205,31 +97,23 @@ class Worker:
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
-        self.run(["stamp", to], lambda configuration: command.stamp(configuration, to))
+        self.environment.run(["stamp", to], lambda configuration: command.stamp(configuration, to))
 
     def candidate(self, path: str, function: Literal["upgrade", "downgrade"]) -> None:
         """Run a migration that is not in the history yet."""
         if self.steering.dialect is None:
-            self.look()  # which tells the driver
+            self.environment.look()  # which tells the driver
         candidate.run(Path(path), function, self.steering)
-
-    def script(self) -> ScriptDirectory:
-        """Open the folder of the revisions; to look at them imports them, perhaps with the rest."""
-        self.set_variable()
-        script = ScriptDirectory.from_config(self.configuration(["history"], None))
-        if not script.get_heads() and (environment := self.look()[0].environment_context):
-            return environment.script  # where env.py alone knows where the revisions are
-        return script
 
     def models(self) -> tuple[list[MigrationContext], list[sa.MetaData]]:
         """Run env.py, and return what it gives autogenerate.
 
         Some env.py import no models, and Alembic sees those that the revisions import.
         """
-        contexts = self.look()
+        contexts = self.environment.look()
         metadatas = _metadatas(contexts)
         if not any(metadata.tables for metadata in metadatas):
-            graph.history(self.script())
+            graph.history(self.environment.script())
         return contexts, metadatas
 
     def metadata(self) -> dict[str, Any]:
@@ -280,12 +164,6 @@ class Worker:
         return candidate.connected(self.steering, work)
 
 
-def _configures_alembic(pyproject: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return "alembic" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})
-    return False
-
-
 def _metadatas(contexts: Sequence[MigrationContext]) -> list[sa.MetaData]:
     """Collect what env.py calls ``target_metadata``: one, several, or one for each connection."""
     found: list[sa.MetaData] = []
@@ -325,7 +203,7 @@ def answer(worker: Worker, request: Mapping[str, Any], conversation: Conversatio
     worker.steering.scratch = sa.engine.make_url(request["scratch"])
     said: dict[str, Any]
     try:
-        worker.get_ready()
+        worker.environment.get_ready()
         said = {"value": value_of(worker, request)}
     except (Exception, SystemExit) as error:  # noqa: BLE001
         said = {"error": _failure(error)}
@@ -348,9 +226,9 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
         case "candidate downgrade":
             return worker.candidate(request["to"], "downgrade")
         case "history":
-            return graph.history(worker.script())
+            return graph.history(worker.environment.script())
         case "select":
-            return graph.select(worker.script(), request["to"])
+            return graph.select(worker.environment.script(), request["to"])
         case (
             "upgrade" | "downgrade" | "stamp" | "hidden" | "observe_upgrade" | "observe_downgrade"
         ) as verb:
@@ -358,12 +236,6 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
         case "metadata" | "create_all" as verb:
             return getattr(worker, verb)()
     raise AssertionError(request["do"])
-
-
-@functools.cache
-def _parser() -> ArgumentParser:
-    """Return the parser of Alembic's command line, which takes as long to make as a migration."""
-    return CommandLine().parser
 
 
 def main() -> None:
@@ -380,12 +252,14 @@ def main() -> None:
     first = json.loads(requests.readline())
     conversation = Conversation(requests, answers)
     worker = Worker(
-        ini=Path(first["ini"]),
-        section=first["section"],
-        url_variable=first["url_variable"],
-        arguments=first["arguments"],
-        prepare=first["prepare"],
-        steering=Steering(sa.engine.make_url(first["scratch"])),
+        environment=Environment(
+            ini=Path(first["ini"]),
+            section=first["section"],
+            url_variable=first["url_variable"],
+            arguments=first["arguments"],
+            prepare=first["prepare"],
+            steering=Steering(sa.engine.make_url(first["scratch"])),
+        ),
         definitions=Definitions(),
         conversation=conversation,
         steps=Steps(conversation),

@@ -1,0 +1,93 @@
+"""Where a walk through a history goes on: a scratch database, one revision further or back."""
+
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from project.schema import scratch
+from project.schema.catalog import read
+from project.schema.configuration import Project
+from project.schema.drift import Connection, connected
+from project.schema.snapshot import Snapshot
+from project.schema.source import Revision, Source, SourceError
+
+
+@dataclass
+class Walk:
+    """Where a walk goes on: a scratch database with rows, and the one it can begin anew from.
+
+    The other one only ever goes up and holds no rows. It follows when it is needed: a revision that
+    cannot be undone costs one upgrade more and a copy, and those after it are proved all the same.
+    """
+
+    project: Project
+    server: sa.URL
+    untouched: sa.URL
+    source: Source
+    leave_out: list[tuple[str, str]]
+    seed: int
+    rows_per_table: int
+    stage: ExitStack  # closes the database with rows
+    database: sa.URL = field(init=False)
+    connection: Connection = field(init=False)
+    reached: int = 0  # how many revisions the untouched one has
+    last: Snapshot | None = None  # the catalog as last read
+
+    def begin_after(self, number: int) -> bool:
+        """Begin anew, without rows, after so many revisions.
+
+        Returns:
+            Whether they went up one by one. Those that do not may go up together: a type that one
+            creates and another creates again is forgiven within one command of Alembic.
+
+        Raises:
+            SourceError: they do not go up together, either.
+
+        """
+        one_by_one = True
+        try:
+            for revision in self.source.revisions[self.reached : number]:
+                self.source.upgrade(self.untouched, revision.revision)
+                self.reached += 1
+        except SourceError:
+            one_by_one = False
+            scratch.empty(self.server, self.untouched)
+            self.project.begin(self.untouched)
+            for head in _heads(self.source.revisions[:number]):
+                self.source.upgrade(self.untouched, head)
+            self.reached = number
+        self.stage.close()
+        copy = scratch.database(self.server, template=str(self.untouched.database))
+        self.database = self.stage.enter_context(copy)
+        self.connection = self.stage.enter_context(connected(self.database))
+        self.last = None
+        return one_by_one
+
+    def upgrade(self, revision: Revision) -> None:
+        """Upgrade by a revision."""
+        self.source.step_up(self.database, revision.revision)
+        self.last = None
+
+    def downgrade(self, revision: Revision) -> None:
+        """Take back a revision, the last one that was upgraded to."""
+        self.source.step_down(self.database, revision.revision)
+        self.last = None
+
+    def downgrade_to_base(self) -> None:
+        """Take back everything, as one command."""
+        self.source.downgrade(self.database, "base")
+        self.last = None
+
+    def catalog(self) -> Snapshot:
+        """Read the catalog, unless nothing but rows has changed since it was last read."""
+        if self.last is None:
+            self.last = read(self.connection, self.leave_out)
+        return self.last
+
+
+def _heads(revisions: Collection[Revision]) -> list[str]:
+    """Return those on which none of the others builds."""
+    beneath = {name for r in revisions for name in (*r.down_revisions, *r.dependencies)}
+    return [r.revision for r in revisions if r.revision not in beneath]
