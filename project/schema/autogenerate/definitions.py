@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from project.schema.autogenerate.change import Path
 from project.schema.autogenerate.step import Code
-from project.schema.autogenerate.text import literal, parenthesized, split, sql_text, unquoted
+from project.schema.autogenerate.text import literal, sql_text, unquoted
+from project.schema.pieces import parenthesized, split
 from project.schema.remedy import clause
 from project.schema.snapshot import Item, Value
 

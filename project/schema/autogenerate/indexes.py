@@ -19,12 +19,12 @@ from project.schema.autogenerate.text import (
     dotted,
     in_schema,
     literal,
-    parenthesized,
     quoted,
     sql_text,
     string,
     unquoted,
 )
+from project.schema.pieces import parenthesized
 from project.schema.snapshot import Item, Key, Value
 
 #: A part of an index that is just a column.

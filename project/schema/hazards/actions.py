@@ -1,8 +1,9 @@
 """What the text of a statement says: needed for advice only, never for a verdict."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from project.schema.pieces import split
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?'
 _I = re.IGNORECASE | re.DOTALL
@@ -68,7 +69,7 @@ def actions(statement: str) -> tuple[Action, ...]:
     if re.fullmatch(_OTHERS["validate"], bare, _I):
         return (Action("validate"),)
     if table := _TABLE.fullmatch(bare):
-        return tuple(_alteration(table[1], part) for part in _parts(table[2]))
+        return tuple(_alteration(table[1], part) for part in split(table[2]))
     for kind, pattern in _OTHERS.items():
         if found := re.fullmatch(pattern, bare, _I):
             return (_action(kind, found),)
@@ -87,24 +88,6 @@ def _action(kind: str, found: "re.Match[str]", table: str = "") -> Action:
     names = ("table", "column", "name", "other")
     told = {name: _plain(groups[name]) for name in names if groups.get(name)}
     return Action(kind, **{"table": _plain(table), **told, "text": groups.get("text", "")})
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Split at the commas between actions, not at those within parentheses or quotes."""
-    depth, begin, quote = 0, 0, ""
-    for place, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character in "([":
-            depth += 1
-        elif character in ")]":
-            depth -= 1
-        elif character == "," and depth == 0:
-            yield text[begin:place].strip()
-            begin = place + 1
-    yield text[begin:].strip()
 
 
 def _plain(name: str) -> str:

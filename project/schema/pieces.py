@@ -1,0 +1,40 @@
+"""SQL taken to pieces, as far as commas and parentheses go."""
+
+
+def split(text: str) -> list[str]:
+    """Split a list at its commas, not at those within parentheses, brackets or quotes."""
+    parts: list[str] = []
+    depth, start, inside = 0, 0, ""
+    for place, character in enumerate(text):
+        if inside:
+            inside = "" if character == inside else inside
+        elif character in "'\"":
+            inside = character
+        elif character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif character == "," and not depth:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
+
+
+def parenthesized(text: str) -> tuple[str, str]:
+    """Split a text that begins with a parenthesis: what is inside, and what comes after it.
+
+    ``(a > 0) NOT VALID`` is ``a > 0`` and ``NOT VALID``.
+    """
+    depth, inside = 0, ""
+    for place, character in enumerate(text):
+        if inside:
+            inside = "" if character == inside else inside
+        elif character in "'\"":
+            inside = character
+        elif character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if not depth:
+                return text[1:place].strip(), text[place + 1 :].strip()
+    raise AssertionError(text)
