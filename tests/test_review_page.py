@@ -283,7 +283,8 @@ def test_the_command_asks_about_the_head_and_answers_with_its_exit_code(
     assert report["title"] == "review of second"
     assert conforms(report, SCHEMA) == []
     refused = run("third")
-    assert (refused.returncode, refused.stderr) == (2, "There is no revision third.\n")
+    said = "Cannot find the revision third: No such revision or branch 'third'.\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
 
 
 # The formats

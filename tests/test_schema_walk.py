@@ -201,7 +201,7 @@ def branched(foreign: Foreign) -> Foreign:
 def test_branches_merges_bases_and_dependencies_are_walked(branched: Foreign, walk: Walk) -> None:
     report = walk()
     assert errors(report) == []
-    assert report.facts[0].startswith("6 revisions proved")
+    assert report.facts[0].startswith("6 of 6 revisions proved")
     # All but the first step, which shows what env.py does, and the last command.
     assert runs(branched) == 4
 
@@ -239,7 +239,7 @@ def test_a_revision_or_a_range_is_named_as_alembic_takes_it(
 @pytest.mark.usefixtures("branched")
 def test_only_what_is_named_is_proved(walk: Walk) -> None:
     report = walk("one..merged", "other")
-    assert report.facts[0].startswith("4 revisions proved")
+    assert report.facts[0].startswith("4 of 5 revisions proved")
     with pytest.raises(SourceError, match="Cannot find the revision nowhere: No such revision"):
         walk("nowhere")
     with pytest.raises(UsageError, match=r"There is no revision in merged\.\.one"):
