@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 
+from project.schema.autogenerate import migration
 from project.schema.autogenerate.change import RefusedError
 from project.schema.autogenerate.proof import UnprovedError
 from project.schema.catalog import read
@@ -50,6 +51,17 @@ def test_an_edit_becomes_a_migration_or_is_refused(workshop: Bench, edit: Edit) 
     seen = workshop.proved(written)
     assert imports(written.text) <= {"sqlalchemy", "alembic", "sqlalchemy.dialects"}
     assert unexpected(edit, written, seen) == []
+
+
+def test_what_rows_must_be_like_for_a_told_conversion_stands_in_the_migration(
+    workshop: Bench,
+) -> None:
+    table = 'Table("t", metadata, Column("id", Integer, primary_key=True), Column("m", {}))'
+    told = 'String(5), info={"using": "m"}'
+    declared = workshop.of_models(table.format("String(40)"), table.format(told))
+    text = migration.made(workshop.written(declared).bench, declared, workshop.folder).upgrade
+    assert text.startswith("# assumes: no rows that are refused: value too long")
+    assert "postgresql_using" in text
 
 
 #: What a developer agrees with, when an edit is taken back without a word.

@@ -56,6 +56,9 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
         questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")
     if seen.condition:
         questions.tell(f"It fails where rows refuse, as generated ones did: {seen.condition}")
+        if "# assumes: " not in upgrade:
+            # Else no walk would get past the revision with rows in the tables.
+            upgrade = f"# assumes: no rows that are refused: {seen.condition}\n{upgrade}"
     return Migration(
         proof.declared(losses) + upgrade,
         downgrade,
