@@ -202,8 +202,29 @@ def test_branches_merges_bases_and_dependencies_are_walked(branched: Foreign, wa
     report = walk()
     assert errors(report) == []
     assert report.facts[0].startswith("6 of 6 revisions proved")
-    # All but the first step, which shows what env.py does, and the last command.
-    assert runs(branched) == 4
+    # All but the first step, which shows what env.py does, and the last command; and the branches
+    # of the merge the other way round, after which the steps share another run.
+    assert runs(branched) == 8
+
+
+def test_a_merge_whose_branches_make_something_else_in_another_order_is_found(
+    foreign: Foreign, walk: Walk
+) -> None:
+    head = REVISION.partition("def upgrade")[0]
+    for name in ("left", "right"):
+        body = f"""
+def upgrade():
+    op.execute("CREATE TABLE IF NOT EXISTS shared (by_{name} int)")
+
+def downgrade():
+    op.execute("DROP TABLE IF EXISTS shared")
+"""
+        foreign.revision(name, "one", head + body)
+    nothing = head + "\ndef upgrade(): pass\n\ndef downgrade(): pass\n"
+    foreign.revision("merged", ("left", "right"), nothing)
+    found = {(each.code, each.object) for each in walk().findings}
+    assert ("order-matters", "column public.shared.by_left") in found
+    assert ("order-matters", "column public.shared.by_right") in found
 
 
 @pytest.mark.parametrize("broken", [*DIAMOND, "one"])

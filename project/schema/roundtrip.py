@@ -21,7 +21,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from project.schema import rows, scratch
+from project.schema import orders, rows, scratch
 from project.schema.configuration import Project
 from project.schema.drift import version_table
 from project.schema.finding import Finding, Report
@@ -88,7 +88,10 @@ def roundtrip(  # noqa: PLR0913
             progress(done, len(way), revision.revision)
             try:
                 if revision.revision in chosen:
-                    findings += _prove(walk, revision, done)
+                    findings += [
+                        *_prove(walk, revision, done),
+                        *orders.other_order(walk, revision),
+                    ]
                     proved += 1
                 else:
                     walk.upgrade(revision)
