@@ -78,7 +78,12 @@ def test_only_settings_and_the_scratch_server_read_the_environment() -> None:
         # To set a variable for a foreign program is not to read one.
         if re.search(r"\benviron\b(?!\[[\w.]+\] = )|\bgetenv\b", path.read_text())
     }
-    assert readers == {"project/settings.py", "project/schema/scratch.py"}
+    # A source only looks whether it is still the one that its processes were started with.
+    assert readers == {
+        "project/settings.py",
+        "project/schema/scratch.py",
+        "project/schema/source.py",
+    }
 
 
 def test_the_folder_of_migrations_is_no_package() -> None:

@@ -342,6 +342,8 @@ def test_owners_and_grants_are_compared_where_it_is_asked_for(
 async def test_whoever_stops_it_finds_nothing_left_behind(
     foreign: Foreign, stop: signal.Signals
 ) -> None:
+    sleep = 'op.execute("SELECT pg_sleep(600)")\n    '
+    foreign.edit("migrations/versions/second.py", "op.add", sleep + "op.add")
     process = subprocess.Popen(
         [sys.executable, "-m", "project.schema", "roundtrip"],
         cwd=foreign.folder,

@@ -6,20 +6,21 @@ line, ``value`` or ``error``, before which there may be lines that tell of its `
 """
 
 import json
-import subprocess
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Self
 
 import sqlalchemy as sa
 
 from project.schema import facts
 from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
+from project.schema.forkserver import Forked, ForkServer
 from project.schema.hiding import Secrets
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key
@@ -28,8 +29,9 @@ __all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
 
 PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
 
-#: Starts the worker. The foreign project may have a package of the same name as this one: it is
-#: loaded from its path and forgotten again before anything foreign is imported.
+#: Makes workers. The foreign project may have a package of the same name as this one: it is
+#: loaded from its path and forgotten again before anything foreign is imported. Most projects use
+#: psycopg, which takes its time to be imported, too.
 START = """
 import sys
 if sys.version_info < (3, 11):
@@ -41,12 +43,18 @@ try:
     import alembic, importlib.util, sqlalchemy
 except ImportError as error:
     sys.exit("%s has no %s" % (sys.executable, error.name))
+try:
+    import psycopg
+except ImportError:
+    pass
 name = sys.argv[1]
 spec = importlib.util.spec_from_file_location(name, sys.argv[2])
 sys.modules[name] = importlib.util.module_from_spec(spec)
+forkserver = importlib.import_module(f"{name}.schema.forkserver")
 worker = importlib.import_module(f"{name}.schema.worker")
 for module in [module for module in sys.modules if module.partition(".")[0] == name]:
     del sys.modules[module]
+forkserver.serve(int(sys.argv[3]))
 worker.main()
 """
 
@@ -111,10 +119,10 @@ class Source:
     unless env.py imports no models and leaves that to the revisions.
     """
 
-    def __init__(self, ini: Path, process: "subprocess.Popen[str]", log: Any) -> None:  # noqa: ANN401
+    def __init__(self, ini: Path, server: ForkServer, folder: Path) -> None:
         self.ini = ini
-        self._process = process
-        self._log = log
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._process, self._requests, self._answers = _forked(server, self._log.fileno(), folder)
         self._secrets = Secrets()
         self._scratch: sa.URL
 
@@ -151,20 +159,11 @@ class Source:
         ini = ini.resolve()
         if not ini.is_file():
             raise SourceError(f"There is no configuration {ini}.")
-        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
-            process = subprocess.Popen(  # noqa: S603
-                [python, "-c", START, PACKAGE.parent.name, str(PACKAGE)],
-                cwd=folder or ini.parent,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                encoding="utf-8",
-            )
+            server = _forkserver(python)
         except OSError as error:
-            log.close()
             raise SourceError(f"Cannot start {python}: {error.strerror}.") from error
-        source = cls(ini, process, log)
+        source = cls(ini, server, folder or ini.parent)
         source._scratch = scratch
         source._send(
             ini=str(ini),
@@ -179,8 +178,9 @@ class Source:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        # Who is interrupted does not wait for a migration to end.
+        self.close(PATIENCE if kind is None or issubclass(kind, Exception) else 0)
 
     @property
     def ended(self) -> bool:
@@ -189,27 +189,19 @@ class Source:
 
     def end(self) -> None:
         """Let the process end by and by: nothing more will be asked."""
-        assert self._process.stdin is not None  # noqa: S101
         with suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._requests.close()
 
-    def close(self) -> None:
-        """End the process, by force if it does not end by itself."""
-        process = self._process
+    def close(self, patience: float = PATIENCE) -> None:
+        """End the process, by force if it does not end by itself within so many seconds."""
+        # What could not be sent to a dead process is of no use any more.
+        with suppress(BrokenPipeError):
+            self._requests.close()
+        self._answers.close()
         try:
-            for pipe in (process.stdin, process.stdout):
-                assert pipe is not None  # noqa: S101
-                # What could not be sent to a dead process is of no use any more.
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    continue
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            pass
+            if self._process.wait(patience) is None:
+                self._process.kill()
         finally:
-            process.kill()
-            process.wait()
             self._log.close()
 
     @cached_property
@@ -353,8 +345,7 @@ class Source:
     def _ask(self, wish: str, url: sa.URL, to: object = "", progress: Progress = silent) -> Any:  # noqa: ANN401
         want = WANTS[wish].format(to=to)
         self._send(do=wish, scratch=self._secrets.written(url), to=to)
-        assert self._process.stdout is not None  # noqa: S101
-        for line in self._process.stdout:
+        for line in self._answers:
             said = json.loads(line)
             if "error" in said:
                 raise self._failed(want, said["error"])
@@ -364,11 +355,10 @@ class Source:
         raise self._died(want)
 
     def _send(self, **request: Any) -> None:  # noqa: ANN401
-        assert self._process.stdin is not None  # noqa: S101
         # A dead process is noticed by its silence, which every request ends in.
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
 
     def _failed(self, want: str, error: Mapping[str, Any]) -> SourceError:
         where = ""
@@ -384,7 +374,33 @@ class Source:
     def _died(self, want: str) -> SourceError:
         code = self._process.wait()
         self._log.seek(0)
-        lines = self._log.read().splitlines()[-LINES:]
+        said = self._log.read() or self._process.server.last_words()
+        lines = said.splitlines()[-LINES:]
         last = f": {lines[-1].rstrip('.')}" if lines else ""
         message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
         return SourceError(self._secrets.hidden(message), self._secrets.hidden("\n".join(lines)))
+
+
+@lru_cache(maxsize=1)
+def _started(python: str, _environment: frozenset[tuple[str, str]]) -> ForkServer:
+    return ForkServer.start([python, "-c", START, PACKAGE.parent.name, str(PACKAGE)])
+
+
+def _forkserver(python: str) -> ForkServer:
+    """Return the one that there is, if it is of this interpreter and this environment."""
+    server = _started(python, frozenset(os.environ.items()))
+    if server.process.poll() is not None:
+        _started.cache_clear()
+        server = _started(python, frozenset(os.environ.items()))
+    return server
+
+
+def _forked(server: ForkServer, log: int, folder: Path) -> tuple[Forked, IO[str], IO[str]]:
+    """Return a process, what it reads from, and what it writes to."""
+    (its_input, requests), (answers, its_output) = os.pipe(), os.pipe()
+    try:
+        process = server.fork(its_input, its_output, log, str(folder))
+    finally:
+        os.close(its_input)
+        os.close(its_output)
+    return process, os.fdopen(requests, "w", encoding="utf-8"), os.fdopen(answers, encoding="utf-8")
