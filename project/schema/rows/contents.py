@@ -1,7 +1,7 @@
 """The rows of every table as plain values, and what is lost between two such pictures."""
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class Loss:
 
 
 COLUMNS = f"""
-    SELECT schema, name, CASE WHEN partitioned THEN '' ELSE 'ONLY' END,
+    SELECT schema, name, partitioned,
         array(
             SELECT attname::text FROM pg_catalog.pg_attribute
             WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -69,6 +69,17 @@ PRINTED = {
 }
 
 
+PRINT = sql.SQL("SELECT {}").format(
+    sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, true)").format(*setting) for setting in PRINTED.items()
+    )
+)
+
+#: Tables that are read by one statement. A statement for each would spend most of its time on the
+#: way; one for hundreds would hold all that it has planned.
+TOGETHER = 50
+
+
 def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Contents:
     """Read the rows of all tables, as they are at one point in time.
 
@@ -78,37 +89,58 @@ def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Co
 
     """
     with _printing(connection), connection.cursor(row_factory=tuple_row) as cursor:
-        found = cursor.execute(COLUMNS.encode(), prepare=False).fetchall()
-        # A table that others inherit from shows their rows, too; those are read with their own.
-        return {
-            (schema, table): _rows(cursor, (schema, table), columns, key, whole)
-            for schema, table, whole, columns, key in found
-            if (schema, table) not in leave_out
-        }
+        tables = [
+            _Table((schema, name), *rest)
+            for schema, name, *rest in cursor.execute(COLUMNS.encode(), prepare=False).fetchall()
+            if (schema, name) not in leave_out
+        ]
+        contents: dict[Name, Rows] = {}
+        for start in range(0, len(tables), TOGETHER):
+            some = tables[start : start + TOGETHER]
+            rows: defaultdict[int, list[Row]] = defaultdict(list)
+            for place, values in cursor.execute(_rows_of(some), prepare=False):
+                rows[place].append(tuple(values))
+            for place, table in enumerate(some):
+                contents[table.name] = table.holding(rows[place])
+    return contents
 
 
 @contextmanager
 def _printing(connection: psycopg.Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for setting, value in PRINTED.items():
-            connection.execute("SELECT set_config(%s, %s, true)", [setting, value])
+        connection.execute(PRINT)
         yield
 
 
-def _rows(
-    cursor: "psycopg.Cursor[Row]", name: Name, columns: list[str], key: list[str], whole: str
-) -> Rows:
-    query = sql.SQL("SELECT {} FROM {} {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in columns),
-        sql.SQL(whole),
-        sql.Identifier(*name),
+@dataclass(frozen=True)
+class _Table:
+    name: Name
+    partitioned: bool
+    columns: list[str]
+    key: list[str]
+
+    def holding(self, rows: list[Row]) -> Rows:
+        places = [self.columns.index(column) for column in self.key] or range(len(self.columns))
+        # None compares with no text.
+        rows.sort(key=lambda row: [(row[place] is not None, row[place] or "") for place in places])
+        return Rows(tuple(self.columns), tuple(self.key), tuple(rows))
+
+
+def _rows_of(tables: Sequence[_Table]) -> sql.Composed:
+    """Write the query for the rows of some tables, each with the place of its table."""
+    return sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, ARRAY[{}]::text[] FROM {} {}").format(
+            place,
+            sql.SQL(", ").join(
+                sql.SQL("{}::text").format(sql.Identifier(c)) for c in table.columns
+            ),
+            # A table that others inherit from shows their rows, too; those are read as their own.
+            sql.SQL("" if table.partitioned else "ONLY"),
+            sql.Identifier(*table.name),
+        )
+        for place, table in enumerate(tables)
     )
-    places = [columns.index(column) for column in key] or range(len(columns))
-    rows = cursor.execute(query, prepare=False).fetchall()
-    # None compares with no text.
-    rows.sort(key=lambda row: [(row[place] is not None, row[place] or "") for place in places])
-    return Rows(tuple(columns), tuple(key), tuple(rows))
 
 
 def losses(before: Contents, after: Contents) -> list[Loss]:

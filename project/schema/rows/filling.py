@@ -12,12 +12,12 @@ from random import Random
 
 import psycopg
 from psycopg import sql
-from psycopg.errors import CheckViolation, DiskFull
 from psycopg.rows import scalar_row, tuple_row
 
+from project.schema.rows.insertion import insert, quoted
 from project.schema.rows.order import components
-from project.schema.rows.proposals import DEFAULT, Key, Row, again, first, link
-from project.schema.rows.tables import ForeignKey, Name, Table, tables
+from project.schema.rows.proposals import Key, again, first, link
+from project.schema.rows.tables import TABLES, ForeignKey, Name, Table, tables
 
 #: How often the same rule may refuse a row before giving up on it.
 TRIES = 200
@@ -32,10 +32,6 @@ SETTINGS = {
     "intervalstyle": "postgres",
     "timezone": "UTC",
 }
-
-#: Classes of errors that another row would meet as well: no right, no such function, no space, a
-#: timeout. Others speak of values.
-HOPELESS = {"0A", "25", "42", "53", "55", "57", "58", "XX"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,15 @@ def fill(
 
     """
     progress = _Progress()
+    short = _short(connection, rows, leave_out)
+    if not short:
+        return Filling({}, {})
     with _set(connection):
         known = tables(connection, values)
         found = {name: table for name, table in known.items() if name not in leave_out}
         for circle in components(found, lambda name: _parents(found[name])):
+            if short.isdisjoint(circle):
+                continue
             groups = components(circle, lambda name: _parents(found[name], required=True))
             # The first rows of a circle have nobody to refer to yet, those of a second round have.
             for target in ((rows + 1) // 2, rows) if len(groups) > 1 else (rows,):
@@ -95,34 +96,44 @@ class _Progress:
         self.refused.pop(name, None)
 
 
-@dataclass(frozen=True)
-class _Refusal:
-    """What the server said, and what that puts in doubt."""
-
-    reason: str
-    rule: str  # the constraint or the kind of error that said no
-    table: Name
-    columns: frozenset[str]  # in doubt
-    hopeless: bool = False
-
-
 @contextmanager
 def _set(connection: psycopg.Connection) -> Iterator[None]:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        before = {
-            setting: cursor.execute("SELECT current_setting(%s)", [setting]).fetchone()
-            for setting in SETTINGS
-        }
+    asked = sql.SQL(", ").join(sql.SQL("current_setting({})").format(name) for name in SETTINGS)
+    before = connection.execute(sql.SQL("SELECT {}").format(asked)).fetchone()
+    assert before is not None  # noqa: S101
     try:
         _configure(connection, SETTINGS)
         yield
     finally:
-        _configure(connection, before)
+        _configure(connection, dict(zip(SETTINGS, before, strict=True)))
 
 
-def _configure(connection: psycopg.Connection, settings: Mapping[str, str | None]) -> None:
-    for setting, value in settings.items():
-        connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+def _configure(connection: psycopg.Connection, settings: Mapping[str, str]) -> None:
+    given = (sql.SQL("set_config({}, {}, false)").format(*each) for each in settings.items())
+    connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(given)))
+
+
+def _short(connection: psycopg.Connection, rows: int, leave_out: Collection[Name]) -> set[Name]:
+    """Return the tables that have not so many rows.
+
+    After most revisions there are none: two queries say so, however many tables there are.
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        found = [
+            ((schema, name), sql.SQL("" if partitioned else "ONLY"))
+            for _, schema, name, partitioned in cursor.execute(TABLES, prepare=False)
+            if (schema, name) not in leave_out
+        ]
+        if not found:
+            return set()
+        counts = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {}, count(*) FROM (SELECT FROM {} {} LIMIT {}) AS few").format(
+                place, only, sql.Identifier(*name), rows
+            )
+            for place, (name, only) in enumerate(found)
+        )
+        counted = cursor.execute(counts, prepare=False).fetchall()
+    return {found[place][0] for place, count in counted if count < rows}
 
 
 def _advance(connection: psycopg.Connection, table: Table) -> None:
@@ -130,7 +141,7 @@ def _advance(connection: psycopg.Connection, table: Table) -> None:
     for column in table.columns:
         if column.sequence:
             query = sql.SQL("SELECT setval(%s, max({})) FROM {} HAVING max({}) > 0").format(
-                _quoted(column.name), _quoted(*table.name), _quoted(column.name)
+                quoted(column.name), quoted(*table.name), quoted(column.name)
             )
             connection.execute(query, [column.sequence], prepare=False)
 
@@ -207,7 +218,7 @@ def _make(
     refused: Counter[str] = Counter()
     while True:
         link(batch, rows, links, random)
-        refusal = _insert(connection, batch, rows)
+        refusal = insert(connection, batch, rows)
         if refusal is None:
             return None
         refused[refusal.rule] += 1
@@ -215,76 +226,6 @@ def _make(
             return refusal.reason
         name = refusal.table
         rows[name] = again(batch[name], rows[name], refusal.columns, keys[name], random)
-
-
-def _insert(
-    connection: psycopg.Connection, batch: Mapping[Name, Table], rows: Mapping[Name, Row]
-) -> _Refusal | None:
-    """Insert a row into each table, all of them or none."""
-    *others, last = [_insertion(table, rows[name]) for name, table in batch.items()]
-    statement = last
-    if others:
-        inner = (
-            sql.SQL("{} AS ({})").format(sql.Identifier(f"row{place}"), other)
-            for place, other in enumerate(others)
-        )
-        statement = sql.SQL("WITH {} {}").format(sql.SQL(", ").join(inner), last)
-    values = [value for row in rows.values() for value in row.values() if value is not DEFAULT]
-    try:
-        cursor = connection.execute(statement, values, prepare=False)
-    except psycopg.Error as error:
-        if connection.closed or isinstance(error, DiskFull):
-            raise
-        return _refusal(error, batch)
-    if cursor.rowcount == 0:
-        *_, name = batch
-        reason = "a trigger or a rule left the row out"
-        return _Refusal(reason, "", name, batch[name].names)
-    return None
-
-
-def _insertion(table: Table, row: Row) -> sql.Composed:
-    """Return the statement for a row; its values are parameters, of the types of the columns."""
-    if not row:
-        return sql.SQL("INSERT INTO {} DEFAULT VALUES").format(_quoted(*table.name))
-    return sql.SQL("INSERT INTO {} ({}) {} VALUES ({})").format(
-        _quoted(*table.name),
-        sql.SQL(", ").join(map(_quoted, row)),
-        # Otherwise an identity that is GENERATED ALWAYS takes no value.
-        sql.SQL("OVERRIDING SYSTEM VALUE"),
-        sql.SQL(", ").join(
-            sql.SQL("DEFAULT") if value is DEFAULT else sql.Placeholder() for value in row.values()
-        ),
-    )
-
-
-def _quoted(*names: str) -> sql.Identifier:
-    """Return a name as a statement with parameters has it, where a "%" would begin one."""
-    return sql.Identifier(*(name.replace("%", "%%") for name in names))
-
-
-def _refusal(error: psycopg.Error, batch: Mapping[Name, Table]) -> _Refusal:
-    said = error.diag
-    name = (said.schema_name or "", said.table_name or "")
-    # A partition is refused under its own name, and belongs to the one table there is.
-    table = batch.get(name) or next(iter(batch.values()))
-    state = error.sqlstate or ""
-    rules = {rule.name: frozenset(rule.columns) for rule in (*table.checks, *table.uniques)}
-    rules |= {key.name: frozenset(key.columns) for key in table.foreign_keys}
-    columns = table.names
-    if said.column_name in table.names:
-        columns = frozenset({said.column_name})
-    elif said.constraint_name or state == CheckViolation.sqlstate:
-        columns = rules.get(said.constraint_name or "") or columns
-    if any(table.by_name[column].generated for column in columns):
-        columns = table.names  # any of which may have gone into it
-    return _Refusal(
-        said.message_primary or str(error),
-        said.constraint_name or state,
-        table.name,
-        columns,
-        hopeless=state[:2] in HOPELESS,
-    )
 
 
 def _keys_of(connection: psycopg.Connection, key: ForeignKey) -> list[Key]:
