@@ -18,6 +18,7 @@ from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.progress import shown
 from project.schema.roundtrip import roundtrip
+from project.schema.scratch import ScratchError
 from project.schema.selection import Selection
 from project.schema.source import SourceError
 
@@ -372,3 +373,13 @@ def test_check_tells_how_far_the_history_is(foreign: Foreign, scratch_server: sa
         Project(foreign.ini), scratch_server, progress=lambda *said: told.append(said)
     )
     assert told == [(0, 2, "one"), (1, 2, "two")]
+
+
+@pytest.mark.parametrize("ask", [models_against_migrations, roundtrip])
+def test_an_extension_that_the_scratch_server_lacks_is_no_fault_of_the_revision(
+    foreign: Foreign, scratch_server: sa.URL, ask: Callable[[Project, sa.URL], Report]
+) -> None:
+    create = 'op.execute("CREATE EXTENSION nowhere")\n    op.create'
+    foreign.revision("two", "one", REVISION.replace("op.create", create))
+    with pytest.raises(ScratchError, match="lacks the extension nowhere: name one that has it, in"):
+        ask(Project(foreign.ini), scratch_server)

@@ -32,6 +32,17 @@ def install(expected: Connection, found: Connection) -> None:
         expected.execute(create.format(*names))
 
 
+def lack(error: Exception) -> ScratchError | None:
+    """Say what to do about an extension that the scratch server lacks, if that is the error."""
+    lacking = EXTENSION_LACKING.search(str(error))
+    if lacking is None:
+        return None
+    return ScratchError(
+        f"The scratch server lacks the extension {lacking['name'] or lacking['file']}: name one"
+        " that has it, in SCRATCH_DATABASE_URL=postgresql://user:password@host/database."
+    )
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Say what to do about an extension that the scratch server lacks.
@@ -43,11 +54,6 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (SourceError, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
-        lacking = EXTENSION_LACKING.search(str(error))
-        if lacking is None:
-            raise
-        name = lacking["name"] or lacking["file"]
-        raise ScratchError(
-            f"The scratch server lacks the extension {name}: name one that has it, in"
-            " SCRATCH_DATABASE_URL=postgresql://user:password@host/database."
-        ) from error
+        if lacking := lack(error):
+            raise lacking from error
+        raise

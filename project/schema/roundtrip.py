@@ -21,7 +21,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from project.schema import orders, rows, scratch
+from project.schema import extensions, orders, rows, scratch
 from project.schema.configuration import Project
 from project.schema.drift import version_table
 from project.schema.finding import Finding, Report
@@ -266,11 +266,11 @@ def _blame_no_revision(walk: Walk, error: SourceError) -> None:
     """Let nobody look in a revision for the fault of the server, or of who killed a process.
 
     Raises:
-        ScratchError: the server has failed.
+        ScratchError: the server has failed, or lacks an extension.
         SourceError: the process of the project is gone.
 
     """
     if walk.source.ended:
         raise error
-    if blamed := scratch.fault(walk.database, error):
+    if blamed := scratch.fault(walk.database, error) or extensions.lack(error):
         raise blamed from error
