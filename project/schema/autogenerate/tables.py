@@ -1,20 +1,26 @@
 """Operations on tables as a whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from project.schema.autogenerate import columns, constraints, numbering, rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
+from project.schema.autogenerate.programs import ENABLED
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
-from project.schema.autogenerate.text import dotted, in_schema, literal, shown, string
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
 #: What a table is from its first day.
 FIXED = {"partitioned by": "partitioning", "foreign": "kind", "of type": "row type"}
 
 #: What a statement after CREATE TABLE says, with what goes without saying.
-LATER = {"row security": "off", "replica identity": "default", "toast storage parameters": None}
+LATER = {
+    "row security": "off",
+    "replica identity": "default",
+    "toast storage parameters": None,
+    "switched triggers": None,
+}
 
 #: ``ENABLE`` or ``DISABLE``, and whether it holds for the owner, too.
 SECURITY = {
@@ -169,6 +175,8 @@ def _changed(item: Item, attribute: str, old: Value, before: Item | None = None)
     elif attribute == "replica identity":
         if new != "index":  # which says so itself
             yield alter_table(item.key, f"REPLICA IDENTITY {str(new).upper()}", rank.REQUIRE)
+    elif attribute == "switched triggers":
+        yield from _switched(item.key, dict(map(_state, strings(old))), strings(new))
     elif attribute == "inherits":
         was, becomes = set(strings(old)), set(strings(new))
         for parent in sorted(was - becomes):
@@ -194,6 +202,23 @@ def _secured(key: Key, old: str, new: str) -> Iterator[Step]:
     yield alter_table(key, f"{enabled} ROW LEVEL SECURITY", rank.REQUIRE)
     if SECURITY[old][1] != forced:
         yield alter_table(key, f"{forced} ROW LEVEL SECURITY", rank.REQUIRE)
+
+
+def _state(trigger: str) -> tuple[str, str]:
+    name, _, state = trigger.rpartition(" ")
+    return name, state
+
+
+def _switched(key: Key, old: Mapping[str, str], new: Sequence[str]) -> Iterator[Step]:
+    """Switch the triggers of a partition that are not as its parent has them, and the others back.
+
+    Back is on, mostly; where it is not, the proof says so.
+    """
+    becomes = {**dict.fromkeys(old, "origin"), **dict(map(_state, new))}
+    for name, state in sorted(becomes.items()):
+        if old.get(name) != state:
+            words = f"{ENABLED[state]} TRIGGER {quoted(name)}"
+            yield alter_table(key, words, rank.CREATE_PROGRAM)
 
 
 def _attached(after: Item, before: Item | None) -> Iterator[Step]:

@@ -131,23 +131,21 @@ AGGREGATE = f"""
     WHERE {own("pg_proc", "proc.oid")}
 """
 
-_ENABLED = """CASE {} WHEN 'O' THEN 'origin' WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica'
+#: When a trigger or a rule fires.
+ENABLED = """CASE {} WHEN 'O' THEN 'origin' WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica'
     ELSE 'always' END"""
 
 TRIGGER = f"""
     SELECT ARRAY[nspname, relname, trigger.tgname], jsonb_build_object(
         'definition', pg_get_triggerdef(trigger.oid),
-        'enabled', {_ENABLED.format("trigger.tgenabled")},
+        'enabled', {ENABLED.format("trigger.tgenabled")},
         'comment', obj_description(trigger.oid, 'pg_trigger')
     ), 'user'
     FROM pg_trigger AS trigger
     JOIN pg_class AS class ON class.oid = trigger.tgrelid
     JOIN visible_schema AS schema ON schema.oid = relnamespace
-    LEFT JOIN pg_trigger AS parent ON parent.oid = trigger.tgparentid
-    WHERE NOT trigger.tgisinternal
-    -- The trigger of a partition is that of its parent, unless it was switched there.
-    AND trigger.tgenabled IS DISTINCT FROM parent.tgenabled
-    AND {own("pg_trigger", "trigger.oid")}
+    -- The trigger of a partition is that of its parent.
+    WHERE NOT trigger.tgisinternal AND trigger.tgparentid = 0 AND {own("pg_trigger", "trigger.oid")}
 """
 
 EVENT_TRIGGER = f"""
@@ -155,7 +153,7 @@ EVENT_TRIGGER = f"""
         'event', evtevent,
         'function', evtfoid::regprocedure::text,
         'tags', {listed("evttags")},
-        'enabled', {_ENABLED.format("evtenabled")},
+        'enabled', {ENABLED.format("evtenabled")},
         'comment', obj_description(event.oid, 'pg_event_trigger')
     ), 'user'
     FROM pg_event_trigger AS event
@@ -165,7 +163,7 @@ EVENT_TRIGGER = f"""
 RULE = f"""
     SELECT ARRAY[nspname, relname, rulename], jsonb_build_object(
         'definition', pg_get_ruledef(rule.oid),
-        'enabled', {_ENABLED.format("ev_enabled")},
+        'enabled', {ENABLED.format("ev_enabled")},
         'comment', obj_description(rule.oid, 'pg_rewrite')
     ), 'user'
     FROM pg_rewrite AS rule

@@ -1,6 +1,7 @@
 """Schemas, extensions, tables and their columns."""
 
 from project.schema.catalog.parts import listed, own, unveiled
+from project.schema.catalog.programs import ENABLED
 from project.schema.catalog.sequences import OWNED
 
 SCHEMA = f"""
@@ -50,6 +51,14 @@ TABLE = f"""
             WHEN relforcerowsecurity THEN 'forced once enabled'
             WHEN relrowsecurity THEN 'enabled'
             ELSE 'off' END,
+        -- Those of a partition are its parent's, unless they were switched here.
+        'switched triggers', (
+            SELECT jsonb_agg(child.tgname || ' ' || {ENABLED.format("child.tgenabled")}
+                ORDER BY child.tgname)
+            FROM pg_trigger AS child JOIN pg_trigger AS parent ON parent.oid = child.tgparentid
+            WHERE child.tgrelid = class.oid AND NOT child.tgisinternal
+                AND child.tgenabled <> parent.tgenabled
+        ),
         'server', srvname,
         'options', {unveiled("ftoptions")},
         'comment', obj_description(class.oid, 'pg_class')
