@@ -39,7 +39,7 @@ def workshop(scratch_server: sa.URL, tmp_path_factory: pytest.TempPathFactory) -
         yield made
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_an_edit_becomes_a_migration_or_is_refused(workshop: Bench, edit: Edit) -> None:
     declared = workshop.of_models(edit.before, edit.after)
@@ -72,7 +72,7 @@ REFUSALS = (
 )
 
 
-@pytest.mark.sample(9)
+@pytest.mark.sample(18)
 @pytest.mark.parametrize("edit", [edit.turned() for edit in EDITS], ids=str)
 def test_an_edit_that_is_taken_back_is_one_too(workshop: Bench, edit: Edit) -> None:
     declared = workshop.of_models(edit.before, edit.after)
