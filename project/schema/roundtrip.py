@@ -127,7 +127,7 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
             level="note",
             object=f"table {'.'.join(table)}",
         )
-    before, rows_before = walk.catalog(), rows.read(walk.connection, walk.leave_out)
+    before, rows_before = walk.catalog(), walk.rows()
     try:
         walk.upgrade(revision)
     except SourceError as error:
@@ -136,7 +136,7 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
             yield _not_upgraded(walk, revision, error, done)
             return
         yield _assumed(walk, revision)
-        rows_before = rows.read(walk.connection, walk.leave_out)
+        rows_before = walk.rows()
         if not revision.downgrade_raises:
             walk.upgrade(revision)
     after = walk.catalog()
@@ -165,7 +165,7 @@ def _prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     restored = walk.catalog()
     yield from not_the_same(revision, "downgrade", differences(before, restored))
     if before.items.keys() <= restored.items.keys():
-        yield from lost(revision, rows_before, rows.read(walk.connection, walk.leave_out))
+        yield from lost(revision, rows_before, walk.rows())
     yield from _again(walk, revision, after, done)
 
 

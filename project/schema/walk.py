@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from project.schema import scratch
+from project.schema import rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.drift import Connection, connected
@@ -85,6 +85,12 @@ class Walk:
         if self.last is None:
             self.last = read(self.connection, self.leave_out)
         return self.last
+
+    def rows(self) -> rows.Contents:
+        """Read the rows of all tables; nothing, where rows are not to be proved."""
+        if not self.rows_per_table:
+            return {}
+        return rows.read(self.connection, self.leave_out)
 
 
 def _heads(revisions: Collection[Revision]) -> list[str]:

@@ -1,6 +1,6 @@
 """What is demanded of a table's rows, and what finds them: constraints, indexes, statistics."""
 
-from project.schema.catalog.parts import listed, named_by, own
+from project.schema.catalog.parts import described, listed, named_by, own
 
 #: The columns of a constraint, as the server writes them into a name.
 _COLUMNS = """(
@@ -36,8 +36,8 @@ CONSTRAINT = f"""
         'tablespace', spcname,
         'replica identity', nullif(indisreplident, false),
         'clustered', nullif(indisclustered, false),
-        'comment', obj_description(constr.oid, 'pg_constraint'),
-        'comment of index', obj_description(index.oid, 'pg_class'),
+        'comment', {described("pg_constraint", "constr.oid")},
+        'comment of index', {described("pg_class", "index.oid")},
         -- A superuser may have switched off what enforces it.
         'triggers', CASE WHEN contype = 'f' AND EXISTS (
             SELECT FROM pg_trigger WHERE tgconstraint = constr.oid AND tgenabled <> 'O'
@@ -59,13 +59,13 @@ CONSTRAINT = f"""
 """
 
 #: As ``pg_get_indexdef`` prints it.
-_STORAGE = """(
+_STORAGE = """CASE WHEN index.reloptions IS NOT NULL THEN (
     SELECT ' WITH (' || string_agg(
         quote_ident(name) || '=' || CASE WHEN quote_ident(value) = value THEN value
             ELSE quote_literal(value) END, ', ' ORDER BY place) || ')'
     FROM unnest(index.reloptions) WITH ORDINALITY AS o (option, place),
         split_part(option, '=', 1) AS name, substring(option FROM strpos(option, '=') + 1) AS value
-)"""
+) END"""
 
 _INDEX_COLUMNS = """(
     SELECT string_agg(attname, '_' ORDER BY attnum) FROM pg_attribute WHERE attrelid = indexrelid
@@ -82,11 +82,12 @@ INDEX = f"""
         'clustered', indisclustered,
         'replica identity', nullif(indisreplident, false),
         'tablespace', spcname,
-        'statistics targets', (
+        -- Those of expressions: others are the column's.
+        'statistics targets', CASE WHEN 0 = ANY (indkey) THEN (
             SELECT jsonb_agg(attname || ' ' || attstattarget ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = indexrelid AND attstattarget >= 0
-        ),
-        'comment', obj_description(indexrelid, 'pg_class')
+        ) END,
+        'comment', {described("pg_class", "indexrelid")}
     ), {named_by("index.relname", "_.+_idx", f"class.relname || '_' || {_INDEX_COLUMNS}")}
     FROM pg_index
     JOIN pg_class AS index ON index.oid = indexrelid
@@ -97,7 +98,7 @@ INDEX = f"""
     WHERE class.relkind IN ('r', 'p', 'm')
     -- The index of a partition is that of its parent, unless somebody did something to it.
     AND (NOT index.relispartition OR index.reloptions IS NOT NULL OR index.reltablespace <> 0
-        OR indisclustered OR indisreplident OR obj_description(indexrelid, 'pg_class') IS NOT NULL)
+        OR indisclustered OR indisreplident OR {described("pg_class", "indexrelid")} IS NOT NULL)
     AND NOT EXISTS (
         SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')
     )
@@ -115,7 +116,7 @@ STATISTICS = f"""
         'definition', regexp_replace(
             pg_get_statisticsobjdef(stat.oid), '^CREATE STATISTICS [^(]*?(?=\\(| ON )', ''),
         'target', nullif(to_jsonb(stat) ->> 'stxstattarget', '-1'),
-        'comment', obj_description(stat.oid, 'pg_statistic_ext')
+        'comment', {described("pg_statistic_ext", "stat.oid")}
     ), {named_by("stxname", "_stat", f"coalesce({_STATISTICS_COLUMNS}, class.relname)")}
     FROM pg_statistic_ext AS stat
     JOIN visible_schema AS schema ON schema.oid = stxnamespace

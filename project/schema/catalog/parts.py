@@ -26,12 +26,26 @@ def own(catalog: str, oid: str) -> str:
     )
 
 
+def described(catalog: str, oid: str) -> str:
+    """Write the comment of an object.
+
+    ``obj_description`` says the same, and is a function of SQL, which is begun anew for each row.
+    """
+    return f"""(
+            SELECT description FROM pg_catalog.pg_description
+            WHERE objoid = {oid} AND classoid = '{catalog}'::regclass AND objsubid = 0
+        )"""
+
+
 def listed(options: str) -> str:
     """Write an array in the order of its texts, whatever order they were given in.
 
     The order is that of the bytes: two databases may collate differently.
     """
-    return f'(SELECT jsonb_agg(o ORDER BY o COLLATE "C") FROM unnest({options}) AS o)'
+    # Mostly there are none, and nothing is to be sorted.
+    return f"""CASE WHEN {options} IS NOT NULL THEN (
+            SELECT jsonb_agg(o ORDER BY o COLLATE "C") FROM unnest({options}) AS o
+        ) END"""
 
 
 def unveiled(options: str) -> str:

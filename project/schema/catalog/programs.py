@@ -1,6 +1,6 @@
 """What a user programs into a database: views, functions, triggers, rules, policies."""
 
-from project.schema.catalog.parts import listed, own
+from project.schema.catalog.parts import described, listed, own
 
 VIEW = f"""
     SELECT ARRAY[nspname, relname], jsonb_build_object(
@@ -34,7 +34,7 @@ VIEW = f"""
         'access method', amname,
         'tablespace', spcname,
         'populated', CASE relkind WHEN 'm' THEN relispopulated END,
-        'comment', obj_description(class.oid, 'pg_class'),
+        'comment', {described("pg_class", "class.oid")},
         'comments of columns', (
             SELECT jsonb_agg(attname || ': ' || col_description(attrelid, attnum) ORDER BY attnum)
             FROM pg_attribute
@@ -83,7 +83,7 @@ FUNCTION = f"""
         'settings', {listed("proconfig")},
         'body', coalesce(pg_get_function_sqlbody(proc.oid), prosrc),
         'library', probin,
-        'comment', obj_description(proc.oid, 'pg_proc')
+        'comment', {described("pg_proc", "proc.oid")}
     ), 'user'
     FROM pg_proc AS proc
     JOIN visible_schema AS schema ON schema.oid = pronamespace
@@ -123,7 +123,7 @@ AGGREGATE = f"""
         'sort operator', nullif(aggsortop, 0)::regoperator::text,
         'parallel', CASE proparallel
             WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END,
-        'comment', obj_description(proc.oid, 'pg_proc')
+        'comment', {described("pg_proc", "proc.oid")}
     )), 'user'
     FROM pg_aggregate
     JOIN pg_proc AS proc ON proc.oid = aggfnoid
@@ -139,7 +139,7 @@ TRIGGER = f"""
     SELECT ARRAY[nspname, relname, trigger.tgname], jsonb_build_object(
         'definition', pg_get_triggerdef(trigger.oid),
         'enabled', {ENABLED.format("trigger.tgenabled")},
-        'comment', obj_description(trigger.oid, 'pg_trigger')
+        'comment', {described("pg_trigger", "trigger.oid")}
     ), 'user'
     FROM pg_trigger AS trigger
     JOIN pg_class AS class ON class.oid = trigger.tgrelid
@@ -154,7 +154,7 @@ EVENT_TRIGGER = f"""
         'function', evtfoid::regprocedure::text,
         'tags', {listed("evttags")},
         'enabled', {ENABLED.format("evtenabled")},
-        'comment', obj_description(event.oid, 'pg_event_trigger')
+        'comment', {described("pg_event_trigger", "event.oid")}
     ), 'user'
     FROM pg_event_trigger AS event
     WHERE {own("pg_event_trigger", "event.oid")}
@@ -164,7 +164,7 @@ RULE = f"""
     SELECT ARRAY[nspname, relname, rulename], jsonb_build_object(
         'definition', pg_get_ruledef(rule.oid),
         'enabled', {ENABLED.format("ev_enabled")},
-        'comment', obj_description(rule.oid, 'pg_rewrite')
+        'comment', {described("pg_rewrite", "rule.oid")}
     ), 'user'
     FROM pg_rewrite AS rule
     JOIN pg_class AS class ON class.oid = ev_class
@@ -184,7 +184,7 @@ POLICY = f"""
         ),
         'using', pg_get_expr(polqual, polrelid),
         'with check', pg_get_expr(polwithcheck, polrelid),
-        'comment', obj_description(policy.oid, 'pg_policy')
+        'comment', {described("pg_policy", "policy.oid")}
     ), 'user'
     FROM pg_policy AS policy
     JOIN pg_class AS class ON class.oid = polrelid

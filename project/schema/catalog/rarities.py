@@ -3,14 +3,14 @@
 Each kind is read only where its catalog has a row of the user's, which one statement tells of all.
 """
 
-from project.schema.catalog.parts import FIRST, own, unveiled
+from project.schema.catalog.parts import FIRST, described, own, unveiled
 
 FOREIGN_DATA_WRAPPER = f"""
     SELECT ARRAY[fdwname], jsonb_build_object(
         'handler', nullif(fdwhandler, 0)::regprocedure::text,
         'validator', nullif(fdwvalidator, 0)::regprocedure::text,
         'options', {unveiled("fdwoptions")},
-        'comment', obj_description(wrapper.oid, 'pg_foreign_data_wrapper')
+        'comment', {described("pg_foreign_data_wrapper", "wrapper.oid")}
     ), 'user'
     FROM pg_foreign_data_wrapper AS wrapper
     WHERE {own("pg_foreign_data_wrapper", "wrapper.oid")}
@@ -22,7 +22,7 @@ FOREIGN_SERVER = f"""
         'type', srvtype,
         'version', srvversion,
         'options', {unveiled("srvoptions")},
-        'comment', obj_description(server.oid, 'pg_foreign_server')
+        'comment', {described("pg_foreign_server", "server.oid")}
     ), 'user'
     FROM pg_foreign_server AS server
     JOIN pg_foreign_data_wrapper AS wrapper ON wrapper.oid = srvfdw
@@ -59,7 +59,7 @@ PUBLICATION = f"""
         ], NULL)),
         'through the root', pubviaroot,
         'generated columns', to_jsonb(pub) ->> 'pubgencols',
-        'comment', obj_description(pub.oid, 'pg_publication')
+        'comment', {described("pg_publication", "pub.oid")}
     ), 'user'
     FROM pg_publication AS pub
     WHERE {own("pg_publication", "pub.oid")}
@@ -71,7 +71,7 @@ LANGUAGE = f"""
         'handler', nullif(lanplcallfoid, 0)::regprocedure::text,
         'inline handler', nullif(laninline, 0)::regprocedure::text,
         'validator', nullif(lanvalidator, 0)::regprocedure::text,
-        'comment', obj_description(language.oid, 'pg_language')
+        'comment', {described("pg_language", "language.oid")}
     ), 'user'
     FROM pg_language AS language
     WHERE language.oid >= {FIRST} AND {own("pg_language", "language.oid")}
@@ -84,7 +84,7 @@ CAST = f"""
             WHEN 'f' THEN 'function' WHEN 'i' THEN 'input and output' ELSE 'binary' END,
         'context', CASE castcontext
             WHEN 'e' THEN 'explicit' WHEN 'a' THEN 'assignment' ELSE 'implicit' END,
-        'comment', obj_description(pg_cast.oid, 'pg_cast')
+        'comment', {described("pg_cast", "pg_cast.oid")}
     ), 'user'
     FROM pg_cast
     WHERE pg_cast.oid >= {FIRST} AND {own("pg_cast", "pg_cast.oid")}
@@ -106,7 +106,7 @@ OPERATOR = f"""
         'join estimator', nullif(oprjoin::oid, 0)::regprocedure::text,
         'hashes', oprcanhash,
         'merges', oprcanmerge,
-        'comment', obj_description(operator.oid, 'pg_operator')
+        'comment', {described("pg_operator", "operator.oid")}
     ), 'user'
     FROM pg_operator AS operator
     JOIN visible_schema AS schema ON schema.oid = oprnamespace
@@ -136,7 +136,7 @@ OPERATOR_FAMILY = f"""
     SELECT ARRAY[nspname, opfname || ' USING ' || amname], jsonb_build_object(
         'operators', {_of_family("pg_amop", _OPERATORS, "amopfamily = family.oid")},
         'functions', {_of_family("pg_amproc", _FUNCTIONS, "amprocfamily = family.oid")},
-        'comment', obj_description(family.oid, 'pg_opfamily')
+        'comment', {described("pg_opfamily", "family.oid")}
     ), 'user'
     FROM pg_opfamily AS family
     JOIN pg_am ON pg_am.oid = opfmethod
@@ -150,7 +150,7 @@ OPERATOR_CLASS = f"""
         'type', opcintype::regtype::text,
         'default', opcdefault,
         'key type', nullif(opckeytype, 0)::regtype::text,
-        'comment', obj_description(class.oid, 'pg_opclass')
+        'comment', {described("pg_opclass", "class.oid")}
     ), 'user'
     FROM pg_opclass AS class
     JOIN pg_am ON pg_am.oid = opcmethod
@@ -163,7 +163,7 @@ ACCESS_METHOD = f"""
     SELECT ARRAY[amname], jsonb_build_object(
         'type', CASE amtype WHEN 'i' THEN 'index' ELSE 'table' END,
         'handler', amhandler::oid::regprocedure::text,
-        'comment', obj_description(pg_am.oid, 'pg_am')
+        'comment', {described("pg_am", "pg_am.oid")}
     ), 'user'
     FROM pg_am
     WHERE pg_am.oid >= {FIRST} AND {own("pg_am", "pg_am.oid")}
@@ -173,7 +173,7 @@ TRANSFORM = f"""
     SELECT ARRAY[trftype::regtype || ' LANGUAGE ' || lanname], jsonb_build_object(
         'from sql', nullif(trffromsql::oid, 0)::regprocedure::text,
         'to sql', nullif(trftosql::oid, 0)::regprocedure::text,
-        'comment', obj_description(transform.oid, 'pg_transform')
+        'comment', {described("pg_transform", "transform.oid")}
     ), 'user'
     FROM pg_transform AS transform
     JOIN pg_language ON pg_language.oid = trflang
@@ -186,7 +186,7 @@ CONVERSION = f"""
         'to', pg_encoding_to_char(contoencoding),
         'function', conproc::oid::regprocedure::text,
         'default', condefault,
-        'comment', obj_description(conversion.oid, 'pg_conversion')
+        'comment', {described("pg_conversion", "conversion.oid")}
     ), 'user'
     FROM pg_conversion AS conversion
     JOIN visible_schema AS schema ON schema.oid = connamespace
@@ -207,7 +207,7 @@ TEXT_SEARCH_CONFIGURATION = f"""
                 WHERE mapcfg = configuration.oid GROUP BY alias
             ) AS mapped
         ),
-        'comment', obj_description(configuration.oid, 'pg_ts_config')
+        'comment', {described("pg_ts_config", "configuration.oid")}
     ), 'user'
     FROM pg_ts_config AS configuration
     JOIN visible_schema AS schema ON schema.oid = cfgnamespace
@@ -218,7 +218,7 @@ TEXT_SEARCH_DICTIONARY = f"""
     SELECT ARRAY[schema.nspname, dictname], jsonb_build_object(
         'template', space.nspname || '.' || tmplname,
         'options', dictinitoption,
-        'comment', obj_description(dictionary.oid, 'pg_ts_dict')
+        'comment', {described("pg_ts_dict", "dictionary.oid")}
     ), 'user'
     FROM pg_ts_dict AS dictionary
     JOIN visible_schema AS schema ON schema.oid = dictnamespace
@@ -234,7 +234,7 @@ TEXT_SEARCH_PARSER = f"""
         'end', prsend::text,
         'headline', prsheadline::text,
         'lexical types', prslextype::text,
-        'comment', obj_description(parser.oid, 'pg_ts_parser')
+        'comment', {described("pg_ts_parser", "parser.oid")}
     ), 'user'
     FROM pg_ts_parser AS parser
     JOIN visible_schema AS schema ON schema.oid = prsnamespace
@@ -245,7 +245,7 @@ TEXT_SEARCH_TEMPLATE = f"""
     SELECT ARRAY[nspname, tmplname], jsonb_build_object(
         'initialise', tmplinit::text,
         'lexize', tmpllexize::text,
-        'comment', obj_description(template.oid, 'pg_ts_template')
+        'comment', {described("pg_ts_template", "template.oid")}
     ), 'user'
     FROM pg_ts_template AS template
     JOIN visible_schema AS schema ON schema.oid = tmplnamespace

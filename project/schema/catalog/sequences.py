@@ -1,6 +1,6 @@
 """Sequences, and which of them are no more than how a column counts."""
 
-from project.schema.catalog.parts import own
+from project.schema.catalog.parts import described, own
 
 #: How a sequence counts, on one line.
 COUNTING = """
@@ -23,7 +23,7 @@ OWNED = f"""
                     OR octet_length(sequence.relname) > 60)
                 THEN seqrelid::regclass::text END AS sequence_name,
             sequence.relpersistence AS sequence_persistence,
-            obj_description(seqrelid, 'pg_class') AS sequence_comment
+            {described("pg_class", "seqrelid")} AS sequence_comment
         FROM pg_sequence
         JOIN pg_depend AS owner ON owner.classid = 'pg_class'::regclass AND owner.objid = seqrelid
             AND owner.refclassid = 'pg_class'::regclass AND owner.refobjsubid > 0
@@ -57,7 +57,7 @@ SEQUENCE = f"""
             WHERE classid = 'pg_class'::regclass AND objid = class.oid AND deptype = 'a'
                 AND refobjsubid > 0
         ),
-        'comment', obj_description(class.oid, 'pg_class')
+        'comment', {described("pg_class", "class.oid")}
     ), 'user'
     FROM pg_sequence
     JOIN pg_class AS class ON class.oid = pg_sequence.seqrelid

@@ -1,23 +1,23 @@
 """Schemas, extensions, tables and their columns."""
 
-from project.schema.catalog.parts import listed, own, unveiled
+from project.schema.catalog.parts import described, listed, own, unveiled
 from project.schema.catalog.programs import ENABLED
 from project.schema.catalog.sequences import OWNED
 
 SCHEMA = f"""
     SELECT ARRAY[nspname], jsonb_build_object(
         -- Every new database has this comment; a restored one may have lost it.
-        'comment', nullif(obj_description(schema.oid, 'pg_namespace'), 'standard public schema')
+        'comment', nullif({described("pg_namespace", "schema.oid")}, 'standard public schema')
     ), 'user'
     FROM visible_schema AS schema
     WHERE {own("pg_namespace", "schema.oid")}
 """
 
-EXTENSION = """
+EXTENSION = f"""
     SELECT ARRAY[extname], jsonb_build_object(
         'schema', nspname,
         'version', extversion,
-        'comment', obj_description(extension.oid, 'pg_extension')
+        'comment', {described("pg_extension", "extension.oid")}
     ), 'user'
     FROM pg_extension AS extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
 """
@@ -61,7 +61,7 @@ TABLE = f"""
         ),
         'server', srvname,
         'options', {unveiled("ftoptions")},
-        'comment', obj_description(class.oid, 'pg_class')
+        'comment', {described("pg_class", "class.oid")}
     ), 'user'
     FROM pg_class AS class
     JOIN visible_schema AS schema ON schema.oid = relnamespace
@@ -97,13 +97,13 @@ COLUMN = f"""
             ELSE 'extended' END END,
         'compression', CASE attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
         'statistics target', nullif(attstattarget, -1),
-        'parameters', CASE WHEN attoptions IS NOT NULL THEN {listed("attoptions")} END,
+        'parameters', {listed("attoptions")},
         'options', CASE WHEN attfdwoptions IS NOT NULL THEN {unveiled("attfdwoptions")} END,
         'inherited', NOT attislocal,
         'not null validated', nullif(convalidated, true),
         'not null inherited by children', nullif(NOT connoinherit, true),
         'not null name', CASE WHEN conname !~ '_not_null[0-9]*$' THEN conname END,
-        'not null comment', obj_description(not_null.oid, 'pg_constraint'),
+        'not null comment', {described("pg_constraint", "not_null.oid")},
         'comment', description
     )), 'user'
     FROM pg_attribute

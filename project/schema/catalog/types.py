@@ -1,7 +1,7 @@
 """Types that a user makes: enums, domains, composites, ranges, base types; and collations."""
 
 from project.schema.catalog.constraints import DEFINITION, VALIDATED
-from project.schema.catalog.parts import named_by, own
+from project.schema.catalog.parts import described, named_by, own
 
 _SOURCE = f"""
     FROM pg_type AS type
@@ -15,7 +15,7 @@ ENUM = f"""
             SELECT jsonb_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum
             WHERE enumtypid = type.oid
         ),
-        'comment', obj_description(type.oid, 'pg_type')
+        'comment', {described("pg_type", "type.oid")}
     ), 'user'
     {_SOURCE} AND typtype = 'e'
 """
@@ -33,7 +33,7 @@ DOMAIN = f"""
             SELECT conname FROM pg_constraint WHERE contypid = type.oid AND contype = 'n'
             AND conname !~ '_not_null[0-9]*$'
         ),
-        'comment', obj_description(type.oid, 'pg_type')
+        'comment', {described("pg_type", "type.oid")}
     ), 'user'
     {_SOURCE} AND typtype = 'd'
 """
@@ -42,7 +42,7 @@ DOMAIN_CONSTRAINT = f"""
     SELECT ARRAY[nspname, typname, conname], jsonb_build_object(
         'definition', {DEFINITION},
         'validated', {VALIDATED},
-        'comment', obj_description(constr.oid, 'pg_constraint')
+        'comment', {described("pg_constraint", "constr.oid")}
     ), {named_by("conname", "_check", "typname || '_check'")}
     FROM pg_constraint AS constr
     JOIN pg_type AS type ON type.oid = contypid
@@ -64,7 +64,7 @@ COMPOSITE = f"""
             FROM pg_attribute
             WHERE attrelid = type.typrelid AND col_description(attrelid, attnum) IS NOT NULL
         ),
-        'comment', obj_description(type.oid, 'pg_type')
+        'comment', {described("pg_type", "type.oid")}
     ), 'user'
     {_SOURCE} AND typtype = 'c'
     AND (SELECT relkind FROM pg_class WHERE pg_class.oid = typrelid) = 'c'
@@ -78,7 +78,7 @@ RANGE = f"""
         'collation', nullif(rngcollation, 0)::regcollation::text,
         'canonical function', nullif(rngcanonical::oid, 0)::regprocedure::text,
         'difference function', nullif(rngsubdiff::oid, 0)::regprocedure::text,
-        'comment', obj_description(type.oid, 'pg_type')
+        'comment', {described("pg_type", "type.oid")}
     ), 'user'
     FROM pg_range
     JOIN pg_type AS type ON type.oid = rngtypid
@@ -108,7 +108,7 @@ BASE_TYPE = f"""
         'element', nullif(typelem, 0)::regtype::text,
         'default', typdefault,
         'collatable', typcollation <> 0,
-        'comment', obj_description(type.oid, 'pg_type')
+        'comment', {described("pg_type", "type.oid")}
     ), 'user'
     {_SOURCE} AND (typtype = 'p' OR typtype = 'b' AND NOT EXISTS (
         SELECT FROM pg_type AS element WHERE element.typarray = type.oid
@@ -124,7 +124,7 @@ COLLATION = f"""
             to_jsonb(coll) ->> 'colllocale', to_jsonb(coll) ->> 'colliculocale', collcollate),
         'ctype', collctype,
         'rules', to_jsonb(coll) ->> 'collicurules',
-        'comment', obj_description(coll.oid, 'pg_collation')
+        'comment', {described("pg_collation", "coll.oid")}
     ), 'user'
     FROM pg_collation AS coll
     JOIN visible_schema AS schema ON schema.oid = collnamespace
