@@ -1,5 +1,6 @@
 """The application: what is served where, and with what. Opens nothing; call it twice for two."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from tornado.web import Application, RequestHandler
 from project.api.collection import Collections, collections
 from project.api.openapi import document
 from project.database import Connections
+from project.follower import Follower
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
 from project.handlers.documents import Docs, OpenApi, Schema
@@ -45,6 +47,7 @@ def make_app(
     It works through `connections`, and expects the database at the head of `history`.
     """
     served = collections(base)
+    draining = asyncio.Event()
     return Application(
         [
             (r"/", Root),
@@ -64,7 +67,8 @@ def make_app(
         collections=served,
         openapi=_description(served),
         failures=Failures(),
-        draining=False,
+        follower=Follower(connections, draining),
+        draining=draining,
     )
 
 

@@ -193,6 +193,15 @@ class Connections:
         except TimeoutError:
             raise BusyError from None
 
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        """Open a connection of one's own, beside those that requests share."""
+        connection = await psycopg.AsyncConnection.connect(**self._arguments)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
     async def run(self, text: bytes, values: Sequence[object] = ()) -> Rows:
         """Run one statement, and return its rows as the bytes that PostgreSQL wrote."""
         async with self.lend() as connection:

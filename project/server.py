@@ -90,7 +90,7 @@ class Server(HTTPServer):
             Whether all of them were answered.
 
         """
-        self.application.settings["draining"] = True
+        self.application.settings["draining"].set()
         self.conn_params.no_keep_alive = True
         await asyncio.sleep(preroll)
         self.stop()

@@ -108,12 +108,12 @@ async def test_not_ready_when_the_database_does_not_answer(
 
 
 async def test_not_ready_when_draining(service: Service) -> None:
-    service.server.application.settings["draining"] = True
+    service.server.application.settings["draining"].set()
     assert reason(await service.fetch("/readyz"))[:2] == (503, "draining")
 
 
 async def test_a_browser_reads_why(service: Service) -> None:
-    service.server.application.settings["draining"] = True
+    service.server.application.settings["draining"].set()
     response = await service.fetch("/readyz", "text/html")
     assert response.code == 503
     assert response.headers["Content-Type"].startswith("text/html")

@@ -32,7 +32,9 @@ POLICY = (
 
 #: Headers that a page of another origin may read, and those that it may send.
 EXPOSED = "Content-Range, ETag, Link, Location, Preference-Applied, Retry-After"
-ACCEPTED = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer"
+ACCEPTED = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer"
+)
 
 #: What the access log shows for a client that left before it was answered (nginx's number).
 CLIENT_LEFT = 499
@@ -70,7 +72,7 @@ class Handler(RequestHandler):
     @property
     def draining(self) -> bool:
         """Whether the service is about to stop."""
-        return cast("bool", self.settings["draining"])
+        return cast("asyncio.Event", self.settings["draining"]).is_set()
 
     def set_default_headers(self) -> None:
         """Say to browsers what they may do with whatever is answered: next to nothing."""

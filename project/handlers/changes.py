@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import cast
 from urllib.parse import quote
 
 import msgspec
 import psycopg
 
 from project.api import rendering, writing
-from project.api.collection import View
 from project.api.faults import FaultError
 from project.api.payload import Row as Payload
 from project.api.payload import given_of
@@ -17,6 +17,7 @@ from project.api.query import read_parameters
 from project.api.statement import Given, Statement
 from project.api.writing import Once
 from project.database import Rows
+from project.follower import Follower
 from project.handlers.base import JSON
 from project.handlers.problems import Problem, ProblemError
 from project.handlers.refusals import is_unreadable
@@ -30,11 +31,6 @@ KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 class ChangingHandler(ResourceHandler):
     """A request that may change rows."""
-
-    @property
-    def view(self) -> View:
-        """The collection as the asker sees it."""
-        return View(self.collections, self.collection, self.asker)
 
     def body_as(self, *media_types: str) -> bytes:
         """Return the body, if it is of one of these types.
@@ -106,12 +102,18 @@ class ChangingHandler(ResourceHandler):
 
         """
         try:
-            return await self.attempt(run)
+            answer = await self.attempt(run)
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
             given = (*key, *given_of(self.collection, rows, many=many))
             raise await self.fault(given, 422) from error
+        self.tell()
+        return answer
+
+    def tell(self) -> None:
+        """Wake those who follow the changes, here and in other processes."""
+        cast("Follower", self.settings["follower"]).tell()
 
     async def changed(self, statement: Statement, row: Payload) -> Rows:
         """Run the change of one row, which the statement's own values address.

@@ -86,6 +86,14 @@ async def identify(
     if seconds := failures.wait(address):
         headers = (("Retry-After", str(seconds)),)
         raise ProblemError(Problem(429, "Too many wrong tokens; wait a moment.", headers=headers))
+    if asker := await recognise(authorization, connections):
+        return asker
+    failures.note(address)
+    raise unauthorized("The token is unknown, expired or revoked.", error="invalid_token")
+
+
+async def recognise(authorization: str, connections: Connections) -> Asker | None:
+    """Return whose token a header shows, if it is one that lives."""
     scheme, _, token = authorization.partition(" ")
     digest = token_hash(token.strip())
     rows = await connections.run(LIVE, [digest]) if scheme.lower() == SCHEME.lower() else []
@@ -95,8 +103,7 @@ async def identify(
             if stale == b"true":
                 await connections.run(USED, [int(token_id or 0)])
             return Asker(int(account_id or 0), Role((role or b"").decode()))
-    failures.note(address)
-    raise unauthorized("The token is unknown, expired or revoked.", error="invalid_token")
+    return None
 
 
 def unauthorized(detail: str, *, error: str | None = None) -> ProblemError:

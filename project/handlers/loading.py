@@ -96,6 +96,7 @@ class LoadingHandler(ChangingHandler):
             if (error.sqlstate or "").startswith("22"):
                 raise await self.unreadable(file) from error
             raise
+        self.tell()
         self.set_status(201)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.write(b'{"inserted":%d}\n' % number)

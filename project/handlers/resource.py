@@ -9,7 +9,7 @@ import psycopg
 from tornado.web import HTTPError
 
 from project.api.access import NOBODY, Asker
-from project.api.collection import Collection, Collections
+from project.api.collection import Collection, Collections, View
 from project.api.faults import KEY, FaultError
 from project.api.statement import Given, Statement
 from project.database import Rows
@@ -46,6 +46,11 @@ class ResourceHandler(Handler):
     def collections(self) -> Collections:
         """All that is served."""
         return cast("Collections", self.settings["collections"])
+
+    @property
+    def view(self) -> View:
+        """The collection as the asker sees it."""
+        return View(self.collections, self.collection, self.asker)
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Find out who asks, before anything else is read."""

@@ -10,17 +10,19 @@ import msgspec
 import psycopg
 from tornado.web import stream_request_body
 
-from project.api import pages, reading, rendering, writing
+from project.api import events, pages, reading, rendering, writing
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
 from project.api.query import Query, read_parameters, read_query
 from project.api.reading import Question
 from project.api.statement import Statement
 from project.api.writing import Once
+from project.handlers import live
 from project.handlers.base import JSON
 from project.handlers.loading import CSV, NDJSON, LoadingHandler
 from project.handlers.problems import Problem, ProblemError, unavailable
 from project.handlers.refusals import OnceError, is_unreadable
+from project.models import Audience
 
 COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 
@@ -38,9 +40,9 @@ class Rows(LoadingHandler):
         """Correct the description where a handler of a resource's own answers otherwise."""
 
     async def get(self) -> None:
-        """Answer with a page as a JSON array, or with all rows as lines of JSON or as CSV."""
+        """Answer with a page as a JSON array, with all rows as lines of JSON or as CSV, or live."""
         self.admit_reader()
-        match self.accepted([CSV, NDJSON, JSON]):
+        match self.accepted(self.offers()):
             case "application/json":
                 await self.page(reading.page_asked(self.view, self.request.query))
             case "application/x-ndjson" | "text/csv" as form:
@@ -48,8 +50,16 @@ class Rows(LoadingHandler):
                 query = read_query(self.collections, self.collection, self.asker, parameters)
                 await self.count(query, None)
                 await self.export(query, form)
+            case events.MEDIA_TYPE:
+                await live.follow(self)
             case _:
-                raise ProblemError(Problem(406, f"This address has {JSON}, {NDJSON} and {CSV}."))
+                forms = ", ".join(reversed(self.offers()))
+                raise ProblemError(Problem(406, f"This address has {forms}."))
+
+    def offers(self) -> list[str]:
+        """Return the forms that the rows have; what nobody may change has no changes."""
+        fixed = self.collection.resource.write is Audience.nobody
+        return [*([] if fixed else [events.MEDIA_TYPE]), CSV, NDJSON, JSON]
 
     async def post(self) -> None:
         """Insert a row; or all rows of an array, of lines or of a table, or none."""

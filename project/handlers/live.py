@@ -1,0 +1,182 @@
+"""Live changes: ``GET /api/{table}`` as a stream of events (WHATWG HTML, section 9.2).
+
+What may be seen is asked anew for each event: who the token belongs to, and, by the statement that
+reads the events, which rows and columns there are for it.
+"""
+
+import asyncio
+import re
+import time
+from contextlib import AsyncExitStack
+from typing import cast
+
+import psycopg
+
+from project.api.events import (
+    BYTES,
+    EVENTS,
+    MEDIA_TYPE,
+    SPAN,
+    Asked,
+    event,
+    events_asked,
+    heartbeat,
+    opening,
+)
+from project.api.faults import FaultError
+from project.database import BusyError, Rows
+from project.follower import LAST, RETRY_SECONDS, Follower
+from project.handlers.identity import recognise
+from project.handlers.problems import Problem, ProblemError, unavailable
+from project.handlers.refusals import is_unreadable
+from project.handlers.resource import ResourceHandler
+
+#: Seconds of silence after which a sign of life is sent, lest a proxy closes the connection.
+HEARTBEAT_SECONDS = 15.0
+
+#: What a stream outlives: a database that restarts, or has no connection to spare.
+PASSING = (psycopg.OperationalError, BusyError)
+
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+async def follow(handler: ResourceHandler) -> None:
+    """Send changes until the client leaves, loses its rights, or the service stops.
+
+    Raises:
+        FaultError: a parameter or Last-Event-ID cannot be used.
+        ProblemError: 410 if the stream cannot be resumed there, 503 if nothing can be read now.
+
+    """
+    asked = events_asked(handler.view, handler.request.query)
+    given = _last_event(handler)
+    follower = cast("Follower", handler.settings["follower"])
+    async with AsyncExitStack() as leaving:
+        try:
+            async with asyncio.timeout(handler.limits.pool_seconds):
+                await leaving.enter_async_context(follower.following())
+        except TimeoutError:
+            raise ProblemError(unavailable("contention", "Others are writing.")) from None
+        stream = Stream(handler, follower, asked, follower.complete if given is None else given)
+        await stream.check()
+        handler.set_header("Content-Type", f"{MEDIA_TYPE}; charset=UTF-8")
+        handler.set_header("Cache-Control", "no-store")
+        handler.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
+        await stream.send(opening(stream.position))
+        if handler.request.method != "HEAD":
+            await stream.run()
+    handler.finish()
+
+
+def _last_event(handler: ResourceHandler) -> int | None:
+    text = handler.request.headers.get("Last-Event-ID", "").strip()
+    if text and not NUMBER.fullmatch(text):
+        raise FaultError(400, "Last-Event-ID is not the id of an event of this service.")
+    return int(text) if text else None
+
+
+class Stream:
+    """The changes of a collection for one client: a position, and what is being sent.
+
+    Nothing waits in a queue for a client: it is read when the client has taken what came before.
+    """
+
+    def __init__(
+        self, handler: ResourceHandler, follower: Follower, asked: Asked, position: int | None
+    ) -> None:
+        self.handler = handler
+        self.follower = follower
+        self.asked = asked
+        self.position = position or 0
+        self.sent = time.monotonic()
+
+    async def check(self) -> None:
+        """Find out whether the stream can begin, as long as that can be answered."""
+        await self.read(self.position, self.position)
+        if self.position > (self.follower.complete or 0):
+            # Another process may know of later events than this one does yet.
+            [[last]] = await self.handler.connections.run(LAST)
+            if self.position > int(last or 0):
+                raise _gone()
+
+    async def run(self) -> None:
+        """Send what happens."""
+        while not self.follower.over:
+            try:
+                more = await self.more()
+            except psycopg.errors.QueryCanceled:
+                raise
+            except PASSING:
+                await asyncio.sleep(RETRY_SECONDS)
+                more = heartbeat(self.position) if self.silent() else b""
+            if more is None:
+                return
+            if more:
+                await self.send(more)
+
+    async def more(self) -> bytes | None:
+        """Wait for events, or for so long that a sign of life is due; None ends the stream."""
+        written, position = b"", self.position
+        left = self.sent + HEARTBEAT_SECONDS - time.monotonic()
+        if await self.follower.beyond(position, max(left, 0)):
+            written, position = await self.events()
+        if (written or self.silent()) and not await self.entitled():
+            return None
+        self.position = position
+        return written or (heartbeat(position) if self.silent() else b"")
+
+    async def events(self) -> tuple[bytes, int]:
+        """Return the next events, if any, and the position after them."""
+        complete = self.follower.complete or 0
+        newest = self.follower.newest(self.handler.collection.name)
+        if newest <= self.position:
+            return b"", complete
+        upto = min(newest, self.position + SPAN)
+        rows = await self.read(self.position, upto)
+        cut = len(rows) == EVENTS or sum(len(row[3] or b"") for row in rows) >= BYTES
+        written = b"".join([event(row, self.asked.change) for row in rows])
+        if cut:
+            upto = int(rows[-1][0] or 0)
+        return written, complete if upto == newest else upto
+
+    async def read(self, after: int, upto: int) -> Rows:
+        """Read the events between two positions; streams that ask the same share the answer."""
+        statement = self.asked.between(after, upto)
+        connections = self.handler.connections
+        try:
+            return await self.follower.shared(
+                statement, lambda: connections.run(statement.text, statement.values)
+            )
+        except psycopg.Error as error:
+            if not is_unreadable(error):
+                raise
+            if statement.given:
+                raise await self.handler.fault(statement.given) from error
+            raise _gone() from error  # rows that were of other types then
+
+    async def entitled(self) -> bool:
+        """Say whether the token is still good for what it was."""
+        authorization = self.handler.request.headers.get("Authorization")
+        if authorization is None:
+            return True
+        return await recognise(authorization, self.handler.connections) == self.handler.asker
+
+    def silent(self) -> bool:
+        """Say whether a sign of life is due."""
+        return time.monotonic() >= self.sent + HEARTBEAT_SECONDS
+
+    async def send(self, text: bytes) -> None:
+        """Send a piece.
+
+        Raises:
+            TimeoutError: the client does not take it in time; it comes back where it left off.
+
+        """
+        self.handler.write(text)
+        await self.handler.send()
+        self.sent = time.monotonic()
+
+
+def _gone() -> ProblemError:
+    detail = "The changes since then cannot be told; read the rows again, and follow from now on."
+    return ProblemError(Problem(410, detail))
