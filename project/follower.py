@@ -63,6 +63,7 @@ class Follower:
         complete: The number up to which every entry that there will ever be can be read; None
             until that is known.
         over: Whether streams have to end, because the service does.
+        streams: How many there are.
 
     """
 
@@ -71,7 +72,7 @@ class Follower:
         self.over = False
         self._connections = connections
         self._draining = draining
-        self._streams = 0
+        self.streams = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Event()
         self._failure: Exception | None = None
@@ -89,10 +90,10 @@ class Follower:
             psycopg.Error: the database cannot be followed now.
 
         """
-        if not self._streams:
+        if not self.streams:
             self.complete, self._failure, self._newest = None, None, {}
             self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._end())]
-        self._streams += 1
+        self.streams += 1
         try:
             while self.complete is None:
                 if self._failure is not None:
@@ -100,8 +101,8 @@ class Follower:
                 await self._turn.wait()
             yield
         finally:
-            self._streams -= 1
-            if not self._streams:
+            self.streams -= 1
+            if not self.streams:
                 for task in self._tasks:
                     task.cancel()
 

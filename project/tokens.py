@@ -5,12 +5,14 @@ import datetime as dt
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from project import database, settings
+from project.follower import CHANNEL
 from project.models import AccessToken, Account, Action, AuditEntry, Role
 from project.models.access_token import new_token, token_hash
 from project.settings import Settings, SettingsError
@@ -37,7 +39,7 @@ def make(session: Session, email: str, role: Role | None, label: str, days: int 
         account = Account(email=email, role=role)
         session.add(account)
         session.flush()
-        _note(session, account, {"id": account.id, "email": account.email, "role": role})
+        _note(session, account)
     elif role not in {None, account.role}:
         raise TokenError(f"{email} is {account.role}, not {role}; leave --role out.")
     token = new_token()
@@ -46,7 +48,7 @@ def make(session: Session, email: str, role: Role | None, label: str, days: int 
         made.expires_at = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     session.add(made)
     session.flush()
-    _note(session, made, {"id": made.id, "account_id": account.id, "label": label})
+    _note(session, made)
     return token
 
 
@@ -61,9 +63,10 @@ def revoke(session: Session, number: int) -> None:
     if token is None:
         raise TokenError(f"There is no token {number}; list shows them.")
     if token.revoked_at is None:
+        before = _shown(session, token)
         token.revoked_at = dt.datetime.now(dt.UTC)
-        revoked: dict[str, object] = {"revoked_at": token.revoked_at.isoformat()}
-        _note(session, token, revoked, {"revoked_at": None})
+        session.flush()
+        _note(session, token, before)
 
 
 def lines(session: Session) -> list[str]:
@@ -151,15 +154,28 @@ def _state(token: AccessToken) -> str:
 
 
 def _note(
-    session: Session,
-    row: Account | AccessToken,
-    after: dict[str, object],
-    before: dict[str, object] | None = None,
+    session: Session, row: Account | AccessToken, before: dict[str, Any] | None = None
 ) -> None:
     """Leave an entry in the audit, by nobody: whoever runs this has the database itself."""
-    action = Action.insert if before is None else Action.update
-    name, key = row.__tablename__, {"id": row.id}
-    session.add(AuditEntry(action=action, table_name=name, row_key=key, before=before, after=after))
+    session.add(
+        AuditEntry(
+            action=Action.insert if before is None else Action.update,
+            table_name=row.__tablename__,
+            row_key={"id": row.id},
+            before=before,
+            after=_shown(session, row),
+        )
+    )
+    session.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+
+
+def _shown(session: Session, row: Account | AccessToken) -> dict[str, Any]:
+    """Return the row as the audit has it: as JSON of PostgreSQL's, and nothing hidden in it."""
+    table = cast("sa.Table", row.__table__)
+    found = sa.select(sa.func.to_jsonb(table.table_valued())).where(table.c.id == row.id)
+    document: dict[str, Any] = session.scalars(found).one()
+    hidden = row.__resource__.hidden
+    return {name: value for name, value in document.items() if name not in hidden}
 
 
 if __name__ == "__main__":

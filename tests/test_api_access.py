@@ -224,6 +224,11 @@ async def test_tokens_are_made_listed_and_revoked_by_a_script(
         ("account", "insert"), ("access_token", "insert"), ("my_table", "insert"),
         ("access_token", "update"),
     ]  # fmt: skip
+    [(made_as, revoked)] = execute(
+        database, "SELECT before - 'revoked_at' = after - 'revoked_at' AND before ? 'label',"
+        " after ->> 'revoked_at' IS NOT NULL FROM audit_entry WHERE action = 'update'",
+    )  # fmt: skip
+    assert (made_as, revoked) == (True, True)
 
 
 def test_the_first_token_is_shown_once(terminal: Terminal) -> None:

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "server": set(),
     "logs": set(),
     "__main__": {"app", "logs", "tokens", "server", "database", "revisions", "settings"},
-    "tokens": {"models", "database", "settings"},
+    "tokens": {"models", "database", "follower", "settings"},
     "psql": {"database", "settings"},
     "__init__": set(),
 }
