@@ -22,6 +22,16 @@ QUIET_SECONDS = 0.2
 #: Bytes of a request's body; nothing that is served takes more.
 MAX_BODY = 1024 * 1024
 
+#: Bytes of a request's headers. A request of up to four times as many is told so; on more the
+#: connection is closed.
+MAX_HEADERS = 64 * 1024
+
+#: The problem of a request with more (RFC 9457; the status is of RFC 6585, section 5).
+TOO_LARGE = (
+    b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431,'
+    b'"detail":"The address and the headers are larger than the service accepts."}\n'
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +54,7 @@ class Server(HTTPServer):
         """
         super().initialize(
             application,
+            max_header_size=4 * MAX_HEADERS,
             max_body_size=MAX_BODY,
             body_timeout=30,
             idle_connection_timeout=75,
@@ -60,7 +71,8 @@ class Server(HTTPServer):
     ) -> HTTPMessageDelegate:
         """Tornado's word that a connection waits for its next request: it is owed nothing."""
         self._settle(server_conn)
-        return _Begin(self, server_conn, super().start_request(server_conn, request_conn))
+        inner = super().start_request(server_conn, request_conn)
+        return _Begin(self, server_conn, request_conn, inner)
 
     def begin(self, server_conn: object) -> None:
         """Count a request whose headers have arrived."""
@@ -121,9 +133,16 @@ class Server(HTTPServer):
 class _Begin(HTTPMessageDelegate):
     """Tells the server that a request has begun, and passes everything on."""
 
-    def __init__(self, server: Server, server_conn: object, inner: HTTPMessageDelegate) -> None:
+    def __init__(
+        self,
+        server: Server,
+        server_conn: object,
+        request_conn: HTTPConnection,
+        inner: HTTPMessageDelegate,
+    ) -> None:
         self.server = server
         self.server_conn = server_conn
+        self.request_conn = request_conn
         self.data_received = inner.data_received  # type: ignore[method-assign]
         self.finish = inner.finish  # type: ignore[method-assign]
         self.on_connection_close = inner.on_connection_close  # type: ignore[method-assign]
@@ -133,4 +152,23 @@ class _Begin(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:  # noqa: ANN401
         self.server.begin(self.server_conn)
+        length = sum(len(name) + len(value) + 4 for name, value in headers.get_all())
+        if length + len(str(start_line)) > MAX_HEADERS:
+            self._refuse()
+            return None
         return self.inner.headers_received(start_line, headers)
+
+    def _refuse(self) -> None:
+        """Answer what is not passed on to the application: it would have to look at the headers."""
+        for name in ("data_received", "finish", "on_connection_close"):
+            setattr(self, name, lambda *_: None)
+        start_line = ResponseStartLine("HTTP/1.1", 431, "Request Header Fields Too Large")
+        headers = HTTPHeaders(
+            {
+                "Content-Type": "application/problem+json",
+                "Content-Length": str(len(TOO_LARGE)),
+                "Connection": "close",
+            }
+        )
+        self.request_conn.write_headers(start_line, headers, TOO_LARGE)
+        self.request_conn.finish()

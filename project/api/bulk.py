@@ -10,7 +10,8 @@ from typing import IO
 import msgspec
 from msgspec import Raw
 
-from project.api.collection import Column, View
+from project.api.collection import View
+from project.api.column import Column
 from project.api.faults import Fault, FaultError, bad_body, pointer
 from project.api.payload import Row, reader, with_defaults
 from project.api.values import Family, encode

@@ -8,54 +8,16 @@ from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapper
-from sqlalchemy.schema import ColumnDefault
 
 from project.api.access import ROLES, Asker
+from project.api.column import Column, column_of
 from project.api.statement import Fragment, identifier
-from project.api.values import DIALECT, ValueType, is_secret, value_type
-from project.models import Resource, Role
+from project.api.value_types import is_secret
+from project.models import Resource
 
 
 class DeclarationError(Exception):
     """A model declares what cannot be; the message names the model and what to change."""
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """A column as clients know it, by its name in the database.
-
-    Attributes:
-        name: The name.
-        type: Its values on both sides.
-        comment: What it means, from the model.
-        nullable: Whether it may be null.
-        optional: Whether a new row may leave it out.
-        taken: Whether clients may set it.
-        role: The role below which it does not exist.
-        default: What the model itself (not the database) gives a new row.
-        onupdate: What the model gives a row that is changed.
-        has_server_default: Whether the database gives a new row a value.
-
-    """
-
-    name: str
-    type: ValueType
-    comment: str
-    nullable: bool
-    optional: bool
-    taken: bool
-    role: Role | None
-    default: ColumnDefault | None
-    onupdate: ColumnDefault | None
-    has_server_default: bool
-
-    def within(self, alias: str) -> Fragment:
-        """Return the column of a table's alias, as a statement has it."""
-        return identifier(alias, self.name)
-
-    def known_to(self, asker: Asker) -> bool:
-        """Say whether the column exists for whoever asks."""
-        return self.role is None or asker.among(self.role)
 
 
 @dataclass(frozen=True)
@@ -180,7 +142,7 @@ def _collection(mapper: Mapper[Any], resource: Resource, declared: Declared) -> 
     _check(mapper, resource, table, hidden)
     version = mapper.version_id_col
     every = {
-        column.name: _column(column, resource, counted=column is version)
+        column.name: column_of(column, resource, counted=column is version)
         for column in table.columns
     }
     columns = {name: column for name, column in every.items() if name not in hidden}
@@ -226,32 +188,6 @@ def _check(mapper: Mapper[Any], resource: Resource, table: sa.Table, hidden: Ite
         raise DeclarationError(f"{where}: {covered} are in the key of {table.name}: show them.")
     if not 1 <= resource.page_size <= resource.largest_page:
         raise DeclarationError(f"{where}: page_size must be between 1 and largest_page.")
-
-
-def _column(column: sa.Column[Any], resource: Resource, *, counted: bool) -> Column:
-    identity = column.identity
-    filled_in = column.computed is not None or (identity is not None and bool(identity.always))
-    default = column.default if isinstance(column.default, ColumnDefault) else None
-    onupdate = column.onupdate if isinstance(column.onupdate, ColumnDefault) else None
-    generated = (
-        column.server_default is not None
-        or identity is not None
-        or column is column.table.autoincrement_column
-    )
-    return Column(
-        name=column.name,
-        type=value_type(column.type),
-        comment=column.comment or "",
-        nullable=bool(column.nullable),
-        optional=bool(column.nullable) or generated or default is not None or counted,
-        taken=not (
-            filled_in or counted or onupdate is not None or column.name in resource.read_only
-        ),
-        role=resource.restricted.get(column.name),
-        default=default,
-        onupdate=onupdate,
-        has_server_default=generated,
-    )
 
 
 def _relation(mapper: Mapper[Any], name: str, declared: Declared) -> Relation:
@@ -305,17 +241,3 @@ def _by_foreign_key(table: sa.Table, name: str, declared: Declared) -> list[Rela
 
 def _pairs(constraint: sa.ForeignKeyConstraint) -> tuple[tuple[str, str], ...]:
     return tuple((element.parent.name, element.column.name) for element in constraint.elements)
-
-
-def sql_default(default: ColumnDefault) -> str | None:
-    """Return a default that is an SQL expression as text, or None for one that Python makes."""
-    if not default.is_clause_element:
-        return None
-    expression = cast("sa.ColumnElement[Any]", default.arg)
-    return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
-
-
-def python_default(default: ColumnDefault) -> Any:  # noqa: ANN401
-    """Return what a default of the model makes; it may be a constant or a function."""
-    # SQLAlchemy gives every function a context, which it makes out of a statement; ours has none.
-    return cast("Any", default.arg)(None) if default.is_callable else default.arg

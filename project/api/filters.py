@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from project.api.access import Asker
-from project.api.collection import Collection, Column
+from project.api.collection import Collection
+from project.api.column import Column
 from project.api.faults import KEY, bad_parameter
 from project.api.statement import (
     Fragment,

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from project.api.access import Asker
-from project.api.collection import Collection, Column, python_default
+from project.api.collection import Collection
+from project.api.column import Column, python_default
 from project.api.faults import Fault, FaultError, bad_body, pointer
 from project.api.statement import Given
 from project.api.values import Family, encode

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from project.api.access import Asker
-from project.api.collection import Collection, Collections, Column, Relation
+from project.api.collection import Collection, Collections, Relation
+from project.api.column import Column
 from project.api.faults import FaultError, bad_parameter
 from project.api.filters import MOST, Filters, owned
 from project.api.statement import Fragment

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from project.api.access import Asker
-from project.api.collection import Collection, Column, View, sql_default
+from project.api.auditing import audited
+from project.api.collection import Collection, View
+from project.api.column import sql_default
 from project.api.faults import FaultError
 from project.api.filters import key_is, owned, where
+from project.api.once import Once, kept
 from project.api.payload import Row, with_changes, with_defaults
 from project.api.query import Query, read_query
 from project.api.reading import columns, hashed, tag
@@ -24,23 +26,9 @@ from project.api.statement import (
     join_sql,
     value,
 )
-from project.models import Action, AuditEntry, IdempotencyKey
-
-#: What the audit says instead of a value that nobody may see.
-MASK = "(hidden)"
 
 #: Sets of members that the rows of one request may have: each is an INSERT of its own.
 SHAPES = 50
-
-AUDIT = identifier(AuditEntry.__tablename__)
-KEPT = identifier(IdempotencyKey.__tablename__)
-
-
-class Once(NamedTuple):
-    """A request that is carried out once, whatever its client sends again."""
-
-    key: str
-    request_hash: bytes
 
 
 class Inserting(NamedTuple):
@@ -76,7 +64,7 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
     ]
     parts = [format_sql("TABLE {}", identifier(f"written{place}")) for place in range(len(shapes))]
     steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
-    steps.append(_audited(view, "FROM written t0", None, "t0"))
+    steps.append(audited(view, "FROM written t0", None, "t0"))
     query = whole(view)
     steps.append(
         format_sql(
@@ -87,7 +75,7 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
         )
     )
     if once is not None:
-        steps += _kept(view.asker, once)
+        steps += kept(view.asker, once)
     statement = format_sql("WITH {} SELECT * FROM shown", join_sql(", ", steps)).statement()
     return Inserting(statement, tuple(number for numbers in shapes.values() for number in numbers))
 
@@ -101,7 +89,7 @@ def load(view: View, names: Sequence[str]) -> Statement:
     records = _records(read, view.collection, names, Fragment("loaded.document"))
     steps = [
         format_sql("written AS ({})", _insert(view.collection, names, records)),
-        _audited(view, "FROM written t0", None, "t0"),
+        audited(view, "FROM written t0", None, "t0"),
     ]
     return format_sql("WITH {} SELECT count(*) FROM written", join_sql(", ", steps)).statement()
 
@@ -148,7 +136,7 @@ def update(
             )
         )
         both = "FROM before b, after t0"
-        steps.append(_audited(view, both, "b", "t0"))
+        steps.append(audited(view, both, "b", "t0"))
     else:
         unchanged = where(_matching(view, match))
         steps.append(format_sql("after AS (SELECT b.* FROM before b{})", unchanged))
@@ -169,7 +157,7 @@ def delete(
             view.collection.table,
             where([*_same_row(view.collection), *_matching(view, match)]),
         ),
-        _audited(view, "FROM after b", "b", None),
+        audited(view, "FROM after b", "b", None),
     ]
     return _answer(view, steps)
 
@@ -183,15 +171,6 @@ def locked(view: View, key: Sequence[str], names: Iterable[str]) -> Statement:
         join_sql(", ", texts),
         view.collection.table,
         where(conditions),
-    ).statement()
-
-
-def answered(asker: Asker, once: Once) -> Statement:
-    """Return the statement for what was answered to a request before, and its hash."""
-    return format_sql(
-        "SELECT encode(request_hash, 'hex'), body, row_key, tag FROM {}"
-        " WHERE account_id = {} AND key = {}",
-        *(KEPT, value(asker.account_id or 0, "bigint"), value(once.key, "text")),
     ).statement()
 
 
@@ -319,58 +298,3 @@ def _place(collection: Collection, alias: str) -> Fragment:
     """Return the key of a row as a JSON array of texts."""
     texts = [format_sql("{}::text", column.within(alias)) for column in collection.key]
     return format_sql("json_build_array({})::text", join_sql(", ", texts))
-
-
-def _audited(view: View, source: str, before: str | None, after: str | None) -> Fragment:
-    """Note the change of each row: who, what, the key, and the row on both sides."""
-    collection, row = view.collection, before or after or ""
-    action = Action.insert if before is None else Action.update if after else Action.delete
-    return format_sql(
-        "audited AS (INSERT INTO {} (account_id, action, table_name, row_key, before, after)"
-        " SELECT {}, '" + action.value + "', {}, {}, {}, {} " + source + ")",
-        AUDIT,
-        value(view.asker.account_id, "bigint"),
-        value(collection.name, "text"),
-        _key_object(collection.key, row),
-        _masked(collection, before),
-        _masked(collection, after),
-    )
-
-
-def _key_object(key: Sequence[Column], alias: str) -> Fragment:
-    members = [
-        format_sql("{}, {}", value(column.name, "text"), column.within(alias)) for column in key
-    ]
-    return format_sql("jsonb_build_object({})", join_sql(", ", members))
-
-
-def _masked(collection: Collection, alias: str | None) -> Fragment:
-    """Return a row as JSON, without what nobody may see."""
-    if alias is None:
-        return Fragment("NULL::jsonb")
-    row = format_sql("to_jsonb({}.*)", identifier(alias))
-    if not collection.hidden:
-        return row
-    masks = msgspec.json.encode(dict.fromkeys(collection.hidden, MASK)).decode()
-    return format_sql("{} || {}", row, value(masks, "jsonb"))
-
-
-def _kept(asker: Asker, once: Once) -> list[Fragment]:
-    """Keep what is answered; a key that is there already makes the whole statement fail.
-
-    What was kept for a day is forgotten on the way, but for this key: a statement cannot delete
-    a row and insert it again.
-    """
-    account, key = value(asker.account_id or 0, "bigint"), value(once.key, "text")
-    return [
-        format_sql(
-            "kept AS (INSERT INTO {} (account_id, key, request_hash, row_key, tag, body)"
-            " SELECT {}, {}, {}, row_key, tag, body FROM shown)",
-            *(KEPT, account, key, value(once.request_hash, "bytea")),
-        ),
-        format_sql(
-            "forgotten AS (DELETE FROM {} WHERE created_at < now() - interval '1 day'"
-            " AND (account_id, key) <> ({}, {}))",
-            *(KEPT, account, key),
-        ),
-    ]

@@ -7,9 +7,9 @@ from msgspec import Raw
 
 from project.api import writing
 from project.api.faults import FaultError
+from project.api.once import Once
 from project.api.payload import Row as Payload
 from project.api.values import encode
-from project.api.writing import Once
 from project.handlers.base import JSON
 from project.handlers.rows import Rows
 from project.models import AccessToken

@@ -8,14 +8,17 @@ from urllib.parse import quote
 
 import msgspec
 import psycopg
+from tornado.http1connection import HTTP1Connection
+from tornado.web import HTTPError, stream_request_body
 
 from project.api import rendering, writing
+from project.api.collection import Collection
 from project.api.faults import FaultError
+from project.api.once import Once
 from project.api.payload import Row as Payload
 from project.api.payload import given_of
 from project.api.query import read_parameters
 from project.api.statement import Given, Statement
-from project.api.writing import Once
 from project.database import Rows
 from project.follower import Follower
 from project.handlers.base import JSON
@@ -29,17 +32,62 @@ TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
+#: Bytes of a body, but for one that is loaded in bulk.
+BODY = 1024 * 1024
+
+#: Bytes beyond a limit that are read and thrown away, so that the client comes to hear of it: most
+#: send all before they listen, and a connection that is closed on them takes the answer along.
+BEYOND = 16 * 1024 * 1024
+
+
+@stream_request_body
 class ChangingHandler(ResourceHandler):
-    """A request that may change rows."""
+    """A request that may change rows; its body arrives in pieces, and no more of it than may."""
+
+    largest = BODY
+    arrived = 0
+
+    def initialize(self, collection: Collection) -> None:
+        """See Tornado."""
+        super().initialize(collection)
+        self.received = bytearray()
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Before the body is read: who asks, and how much may come?"""
+        await super().prepare()
+        self.largest = self.room()
+        connection = cast("HTTP1Connection", self.request.connection)
+        connection.set_max_body_size(self.largest + BEYOND)
+        length = self.request.headers.get("Content-Length", "")
+        waits = self.request.headers.get("Expect", "").lower() == "100-continue"
+        if length.isdecimal() and int(length) > self.largest + (0 if waits else BEYOND):
+            raise HTTPError(413)
+
+    def room(self) -> int:
+        """Return how many bytes of a body may come."""
+        return BODY
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body, unless there is too much of it."""
+        self.arrived += len(chunk)
+        if self.arrived <= self.largest:
+            self.keep(chunk)
+
+    def keep(self, chunk: bytes) -> None:
+        """Keep a piece of the body."""
+        self.received += chunk
 
     def body_as(self, *media_types: str) -> bytes:
         """Return the body, if it is of one of these types.
 
         Raises:
             ProblemError: 415 if it is of another.
+                HTTPError: 413 if it is too large.
             FaultError: the request has parameters, which a change takes none of.
 
         """
+        if self.arrived > self.largest:
+            raise HTTPError(413)
         for name, _ in read_parameters(self.request.query):
             raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
         sent = self.media_type()
@@ -56,7 +104,7 @@ class ChangingHandler(ResourceHandler):
 
     def content(self) -> bytes:
         """Return the body."""
-        return self.request.body
+        return bytes(self.received)
 
     def match(self) -> list[str] | None:
         """Return the tags of which the row must have one (RFC 9110, 13.1.1); None for any.

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from project.api.collection import Collections
-from project.api.openapi import schema_document
+from project.api.row_schema import schema_document
 from project.handlers.base import JSON, Handler
 from project.handlers.problems import Problem, ProblemError
 

@@ -36,25 +36,19 @@ class LoadingHandler(ChangingHandler):
 
     file: IO[bytes] | None = None
 
-    def initialize(self, **kwargs: object) -> None:  # type: ignore[override]
-        """See Tornado; the body arrives in pieces."""
-        super().initialize(**kwargs)  # type: ignore[arg-type]
-        self.received = bytearray()
+    def room(self) -> int:
+        """Return how many bytes of a body may come; more only from whoever may load them."""
+        if self.request.method != "POST" or self.media_type() not in {NDJSON, CSV}:
+            return super().room()
+        self.admit_writer()
+        cast("HTTP1Connection", self.request.connection).set_body_timeout(ARRIVAL_SECONDS)
+        self.file = tempfile.SpooledTemporaryFile(KEPT)  # noqa: SIM115  (closed on_finish)
+        return self.limits.load_bytes
 
-    async def prepare(self) -> None:  # type: ignore[override]
-        """Before the body is read: may it come, and may it be large?"""
-        await super().prepare()
-        if self.request.method == "POST" and self.media_type() in {NDJSON, CSV}:
-            self.admit_writer()
-            connection = cast("HTTP1Connection", self.request.connection)
-            connection.set_max_body_size(self.limits.load_bytes)
-            connection.set_body_timeout(ARRIVAL_SECONDS)
-            self.file = tempfile.SpooledTemporaryFile(KEPT)  # noqa: SIM115  (closed on_finish)
-
-    def data_received(self, chunk: bytes) -> None:
+    def keep(self, chunk: bytes) -> None:
         """Keep a piece of the body."""
         if self.file is None:
-            self.received += chunk
+            super().keep(chunk)
         else:
             self.file.write(chunk)
 
@@ -62,10 +56,6 @@ class LoadingHandler(ChangingHandler):
         """Forget the body."""
         if self.file is not None:
             self.file.close()
-
-    def content(self) -> bytes:
-        """Return the body of a request that is not in bulk."""
-        return bytes(self.received)
 
     async def load(self, file: IO[bytes], *, as_table: bool) -> int:
         """Insert the rows of a file; return how many."""

@@ -8,15 +8,14 @@ from urllib.parse import urlencode
 
 import msgspec
 import psycopg
-from tornado.web import stream_request_body
 
 from project.api import events, pages, reading, rendering, writing
+from project.api.once import Once, answered
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
 from project.api.query import Query, read_parameters, read_query
 from project.api.reading import Question
 from project.api.statement import Statement
-from project.api.writing import Once
 from project.handlers import live
 from project.handlers.base import JSON
 from project.handlers.loading import CSV, NDJSON, LoadingHandler
@@ -31,7 +30,6 @@ COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
 
 
-@stream_request_body
 class Rows(LoadingHandler):
     """The rows of a collection."""
 
@@ -98,7 +96,7 @@ class Rows(LoadingHandler):
 
         """
         assert once is not None  # noqa: S101  (only a request with a key collides with one)
-        rows = await self.run(writing.answered(self.asker, once))
+        rows = await self.run(answered(self.asker, once))
         if not rows:
             raise ProblemError(unavailable("contention", "Ask again."))
         [(request_hash, body, place, tag)] = rows
