@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import DeclarativeBase
 from tornado.web import Application, RequestHandler
 
-from project.api.collection import Collections, collections
+from project.api.collection import Collection, Collections, DeclarationError, collections
 from project.api.openapi import document
 from project.database import Connections
 from project.follower import Follower
@@ -26,8 +26,11 @@ from project.models import AccessToken, Base
 from project.revisions import History
 from project.settings import Settings
 
-#: Resources with handlers of their own: of the collection, and of a row.
-OWN: Mapping[str, tuple[type[Rows], type[Row]]] = {
+#: Handlers of resources' own, of the collection and of a row. They may answer any method otherwise,
+#: or more of them, or fewer, and say so in `describe`.
+Own = Mapping[str, tuple[type[Rows], type[Row]]]
+
+OWN: Own = {
     AccessToken.__tablename__: (AccessTokens, Row),
 }
 
@@ -41,12 +44,18 @@ def make_app(
     connections: Connections,
     history: History,
     base: type[DeclarativeBase] = Base,
+    own: Own = OWN,
 ) -> Application:
     """Return an application that serves what the models of `base` declare.
 
     It works through `connections`, and expects the database at the head of `history`.
+
+    Raises:
+        DeclarationError: a model, or a handler of a resource's `own`, declares what is not so.
+
     """
     served = collections(base)
+    routes = list(_resources(served, own))
     draining = asyncio.Event()
     return Application(
         [
@@ -56,7 +65,7 @@ def make_app(
             (r"/openapi.json", OpenApi),
             (r"/docs", Docs),
             (r"/schemas/(\w+).json", Schema),
-            *_resources(served),
+            *routes,
         ],
         default_handler_class=NotFound,
         log_function=_log_request,
@@ -65,29 +74,44 @@ def make_app(
         connections=connections,
         history=history,
         collections=served,
-        openapi=_description(served),
+        openapi=_description(served, routes),
         failures=Failures(),
         follower=Follower(connections, draining),
         draining=draining,
     )
 
 
-def _description(served: Collections) -> dict[str, Any]:
-    """Describe what is served, with what handlers of resources' own do otherwise."""
-    api = document(served)
-    for name, (rows, _) in OWN.items():
-        if name in served:
-            rows.describe(api)
-    return api
+class Route(NamedTuple):
+    """Where a resource is served, as Tornado takes it."""
+
+    pattern: str
+    handler: type[Rows | Row]
+    arguments: dict[str, Any]
 
 
-def _resources(served: Collections) -> Iterator[tuple[str, type[RequestHandler], dict[str, Any]]]:
-    """Yield the routes of what the models declare."""
+def _resources(served: Collections, own: Own) -> Iterator[Route]:
+    """Yield the routes of what the models declare: of each, the collection and its rows."""
     for name, collection in served.items():
         place = f"/api/{re.escape(name)}"
-        rows, row = OWN.get(name, (Rows, Row))
-        yield place, rows, {"collection": collection}
-        yield rf"{place}/([^/]+)", row, {"collection": collection}
+        rows, row = own.get(name, (Rows, Row))
+        yield Route(place, rows, {"collection": collection})
+        yield Route(rf"{place}/([^/]+)", row, {"collection": collection})
+
+
+def _description(served: Collections, routes: Iterable[Route]) -> dict[str, Any]:
+    """Describe what is served, with what handlers of resources' own do otherwise."""
+    api = document(served)
+    for _, handler, arguments in routes:
+        collection: Collection = arguments["collection"]
+        path = f"/api/{collection.name}{'/{key}' if issubclass(handler, Row) else ''}"
+        handler.describe(api, api["paths"][path])
+        described = {method.upper() for method in api["paths"][path]} - {"PARAMETERS"}
+        if described != handler.verbs(collection) - {"HEAD", "OPTIONS"}:
+            raise DeclarationError(
+                f"{handler.__name__} answers {', '.join(sorted(handler.verbs(collection)))} at"
+                f" {path}, but describes {', '.join(sorted(described))}; see its describe()."
+            )
+    return api
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -26,7 +26,7 @@ from tornado.testing import bind_unused_port
 
 from project import database as db
 from project import embedded
-from project.app import make_app
+from project.app import OWN, Own, make_app
 from project.database import ROOT
 from project.models import Base, Role
 from project.models.access_token import new_token, token_hash
@@ -214,10 +214,12 @@ async def serve() -> AsyncIterator[Callable[..., Service]]:
     with ExitStack() as stopping:
         services: list[Service] = []
 
-        def start(settings: Settings, base: type[DeclarativeBase] = Base) -> Service:
+        def start(
+            settings: Settings, base: type[DeclarativeBase] = Base, own: Own = OWN
+        ) -> Service:
             assert settings.database_url is not None
             connections = db.Connections(settings.database_url, settings)
-            server = Server(make_app(settings, connections, read_history(), base))
+            server = Server(make_app(settings, connections, read_history(), base, own))
             socket, port = bind_unused_port()
             server.add_socket(socket)
             stopping.callback(server.stop)

@@ -26,7 +26,7 @@ class AccessTokens(Rows):
         return super().body_as(JSON)
 
     @classmethod
-    def describe(cls, api: dict[str, Any]) -> None:
+    def describe(cls, api: dict[str, Any], item: dict[str, Any]) -> None:
         """Say in the description what is different: the token in the answer."""
         name = AccessToken.__tablename__
         row = api["components"]["schemas"][name]
@@ -38,7 +38,7 @@ class AccessTokens(Rows):
         }
         api["components"]["schemas"][f"{name}.made"] = made
         reference = {"$ref": f"#/components/schemas/{name}.made"}
-        post = api["paths"][f"/api/{name}"]["post"]
+        post = item["post"]
         several = {"oneOf": [reference, {"type": "array", "items": reference}]}
         post["responses"]["201"]["content"][JSON]["schema"] = several
         content = post["requestBody"]["content"]

@@ -107,12 +107,17 @@ class Handler(RequestHandler):
 
     def allowed(self) -> str:
         """Return the methods that the handler defines, as the ``Allow`` header has them."""
+        return ", ".join(sorted(self.defined()))
+
+    @classmethod
+    def defined(cls) -> set[str]:
+        """Return the methods that the handler defines."""
         defined = {
             method
-            for method in self.SUPPORTED_METHODS
-            if getattr(type(self), method.lower()) is not getattr(RequestHandler, method.lower())
+            for method in cls.SUPPORTED_METHODS
+            if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())
         }
-        return ", ".join(sorted(defined if "GET" in defined else defined - {"HEAD"}))
+        return defined if "GET" in defined else defined - {"HEAD"}
 
     def accepted(self, offers: Sequence[str]) -> str | None:
         """Return which of the media types the client would rather have, or None.

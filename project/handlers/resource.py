@@ -1,9 +1,10 @@
 """What collections and rows have in common: who asks, whether they may, and running statements."""
 
 import asyncio
+import functools
 import random
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, cast
 
 import psycopg
 from tornado.web import HTTPError
@@ -29,7 +30,24 @@ from project.models import Audience, Role
 #: Times that a statement is tried which others keep from being carried out.
 TRIES = 4
 
+P = ParamSpec("P")
+
 CONTENTION = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+
+
+Method = Callable[Concatenate[Any, P], Coroutine[Any, Any, None]]
+
+
+def writes(method: Method[P]) -> Method[P]:
+    """Make a method one that answers only whom the model lets write."""
+
+    @functools.wraps(method)
+    async def admitted(handler: Any, /, *args: P.args, **kwargs: P.kwargs) -> None:  # noqa: ANN401
+        handler.admit_writer()
+        await method(handler, *args, **kwargs)
+
+    vars(admitted)["by_declaration"] = True
+    return admitted
 
 
 class ResourceHandler(Handler):
@@ -97,10 +115,31 @@ class ResourceHandler(Handler):
 
     def allowed(self) -> str:
         """Leave out what nobody may."""
-        allowed = super().allowed()
-        if self.collection.resource.write is Audience.nobody:
-            return "GET, HEAD, OPTIONS"
-        return allowed
+        return ", ".join(sorted(self.verbs(self.collection)))
+
+    @classmethod
+    def verbs(cls, collection: Collection) -> set[str]:
+        """Return the methods that are answered for a collection.
+
+        Where nobody may write, those are left out that would write, unless a handler of the
+        resource's own defines them.
+        """
+        nobody = collection.resource.write is Audience.nobody
+        return {
+            method
+            for method in cls.defined()
+            if not (nobody and hasattr(getattr(cls, method.lower()), "by_declaration"))
+        }
+
+    @classmethod
+    def describe(cls, api: dict[str, Any], item: dict[str, Any]) -> None:
+        """Say where a handler of a resource's own answers otherwise than the model declares.
+
+        Args:
+            api: The whole OpenAPI document.
+            item: Of it, the address of this handler: operations by method.
+
+        """
 
     def preferences(self) -> dict[str, str]:
         """Return what the client would like (RFC 7240), in small letters."""

@@ -15,6 +15,7 @@ from project.database import Rows, rows_of
 from project.handlers.base import JSON
 from project.handlers.changes import ChangingHandler
 from project.handlers.problems import Problem, ProblemError
+from project.handlers.resource import writes
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -39,9 +40,9 @@ class Row(ChangingHandler):
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"%b\n" % body)
 
+    @writes
     async def patch(self, _key: str) -> None:
         """Change some columns: a JSON merge patch (RFC 7396)."""
-        self.admit_writer()
         row = self.read(self.body_as(MERGE_PATCH, JSON), partial=True)
         documents = [name for name, raw in row.items() if self.is_merged(name, raw)]
         if documents:
@@ -51,9 +52,9 @@ class Row(ChangingHandler):
             answer = await self.changed(statement, row)
         self.answer(200, answer)
 
+    @writes
     async def put(self, _key: str) -> None:
         """Replace the row, or insert it where there is none and clients choose the keys."""
-        self.admit_writer()
         row = self.read(self.body_as(JSON), partial=False)
         key = self.key()
         fresh = self.request.headers.get("If-None-Match", "").strip() == "*"
@@ -71,9 +72,9 @@ class Row(ChangingHandler):
             raise self.missing()
         await self.create(row, fresh=fresh)
 
+    @writes
     async def delete(self, _key: str) -> None:
         """Delete the row."""
-        self.admit_writer()
         self.body_as(JSON)
         statement = writing.delete(self.view, self.key(), match=self.match())
         answer = await self.changed(statement, {})

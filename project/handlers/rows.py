@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,6 +20,7 @@ from project.handlers.base import JSON
 from project.handlers.loading import CSV, NDJSON, LoadingHandler
 from project.handlers.problems import Problem, ProblemError, unavailable
 from project.handlers.refusals import OnceError, is_unreadable
+from project.handlers.resource import writes
 from project.models import Audience
 
 COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
@@ -32,10 +32,6 @@ COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01
 
 class Rows(LoadingHandler):
     """The rows of a collection."""
-
-    @classmethod
-    def describe(cls, api: dict[str, Any]) -> None:
-        """Correct the description where a handler of a resource's own answers otherwise."""
 
     async def get(self) -> None:
         """Answer with a page as a JSON array, with all rows as lines of JSON or as CSV, or live."""
@@ -59,9 +55,9 @@ class Rows(LoadingHandler):
         fixed = self.collection.resource.write is Audience.nobody
         return [*([] if fixed else [events.MEDIA_TYPE]), CSV, NDJSON, JSON]
 
+    @writes
     async def post(self) -> None:
         """Insert a row; or all rows of an array, of lines or of a table, or none."""
-        self.admit_writer()
         body = self.body_as(JSON, NDJSON, CSV)
         if self.file is not None:
             await self.post_bulk(self.file)
