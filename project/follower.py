@@ -6,10 +6,11 @@ is found out here (decision 17); what the entries say, each stream reads for its
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 
@@ -51,6 +52,8 @@ WRITERS = b"""
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -78,7 +81,7 @@ class Follower:
         self._failure: Exception | None = None
         self._first = 0
         self._newest: dict[str, int] = {}
-        self._shared: dict[Hashable, asyncio.Future[Rows]] = {}
+        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
         self._untold = False
         self._telling: asyncio.Task[None] | None = None
 
@@ -135,17 +138,20 @@ class Follower:
                     await self._turn.wait()
         return (self.complete or 0) > position
 
-    async def shared(self, key: Hashable, ask: Callable[[], Awaitable[Rows]]) -> Rows:
+    async def shared(self, key: Hashable, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Ask once what several streams want to know at the same time."""
-        if key not in self._shared:
-            asked = asyncio.ensure_future(ask())
-            # Whoever waited for it may be gone by the time that it fails.
-            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._shared[key] = asked
-        return await asyncio.shield(self._shared[key])
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(ask())
+            self._asked[key].add_done_callback(functools.partial(self._answered, key))
+        return cast("T", await asyncio.shield(self._asked[key]))
+
+    def _answered(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+        del self._asked[key]
+        # Whoever waited for it may be gone by the time that it fails.
+        if not task.cancelled():
+            task.exception()
 
     def _announce(self) -> None:
-        self._shared.clear()
         self._turn.set()
         self._turn = asyncio.Event()
 

@@ -6,6 +6,7 @@ that a page of the table has, so that no event can tell more than a page would.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Raw
@@ -43,16 +44,17 @@ CHANGES = """
             - coalesce(octet_length(body), 0) AS ahead
         FROM (
             SELECT e.id,
-                CASE WHEN old.met AND (new.body IS NULL OR NOT e.after @> e.row_key)
+                CASE WHEN old.body IS NOT NULL AND (new.body IS NULL OR NOT e.after @> e.row_key)
                     THEN e.row_key::text END AS gone,
-                coalesce(old.met AND e.after @> e.row_key, false) AS kept,
+                old.body IS NOT NULL AND e.after @> e.row_key AS kept,
                 new.body
             FROM {} e
-            LEFT JOIN LATERAL (SELECT true AS met FROM {}) old ON true
-            LEFT JOIN LATERAL (
-                SELECT row_to_json(s.*)::text AS body FROM {}
-            ) new ON true
-            WHERE e.table_name = {} AND (old.met OR new.body IS NOT NULL)
+            LEFT JOIN LATERAL (SELECT row_to_json(s.*)::text AS body FROM {}) old ON true
+            LEFT JOIN LATERAL (SELECT row_to_json(s.*)::text AS body FROM {}) new ON true
+            WHERE e.table_name = {} AND (
+                    old.body IS DISTINCT FROM new.body
+                    OR old.body IS NOT NULL AND NOT e.after @> e.row_key
+                )
                 AND e.id > %s AND e.id <= %s
             ORDER BY e.id LIMIT {}
         ) seen
@@ -61,19 +63,25 @@ CHANGES = """
 
 
 class Asked(NamedTuple):
-    """What a stream is asked to show, and how it is read."""
+    """What a stream is asked to show: how it is read, and what Python has to do with it."""
 
-    query: Query
-    text: Statement
+    statement: Statement
     change: Change | None
 
     def between(self, after: int, upto: int) -> Statement:
         """Return the statement for the entries after one number, and up to another."""
-        return self.text._replace(values=(*self.text.values, after, upto))
+        return self.statement._replace(values=(*self.statement.values, after, upto))
+
+
+class Batch(NamedTuple):
+    """Events as they are sent, and the number up to which there are no others."""
+
+    written: bytes
+    upto: int
 
 
 @functools.lru_cache(maxsize=1024)
-def events_asked(view: View, text: str) -> Asked:
+def asked(view: View, text: str) -> Asked:
     """Read what the query string of a request for events asks.
 
     Raises:
@@ -87,36 +95,35 @@ def events_asked(view: View, text: str) -> Asked:
     query = read_query(view.collections, view.collection, view.asker, parameters)
     if query.embedded:
         raise bad_parameter("select", "An event shows its own row, and none within it.")
-    return Asked(query, _statement(view, query), change_of(query))
+    return Asked(_statement(view, query), change_of(query))
 
 
 def _statement(view: View, query: Query) -> Statement:
-    shown = columns(view.collections, query)
     return format_sql(
         CHANGES,
         identifier(AuditEntry.__tablename__),
-        format_sql("{}{}", _row_of("before", query), _met("before", query)),
-        format_sql("{}, LATERAL ({}) s{}", _row_of("after", query), shown, _met("after", query)),
+        _side("before", view, query),
+        _side("after", view, query),
         value(view.collection.name, "text"),
         number(EVENTS),
         number(BYTES),
     ).statement()
 
 
-def _row_of(side: str, query: Query) -> Fragment:
-    """Make a row of the table of one side of an entry, without what the audit has masked."""
-    document = identifier("e", side)
-    for name in query.collection.hidden:
-        document = format_sql("{} - {}", document, value(name, "text"))
+def _side(name: str, view: View, query: Query) -> Fragment:
+    """Return where one side of an entry comes from: what is shown of it, if it meets the query.
+
+    What the audit has masked is left out: it need not be of the column's type.
+    """
+    side = document = identifier("e", name)
+    for hidden in query.collection.hidden:
+        document = format_sql("{} - {}", document, value(hidden, "text"))
     return format_sql(
-        "jsonb_populate_record(NULL::{}, {}) {}",
+        "jsonb_populate_record(NULL::{}, {}) {}, LATERAL ({}) s{}",
         *(query.collection.table, document, identifier(query.alias)),
+        columns(view.collections, query),
+        where([format_sql("{} IS NOT NULL", side), *query.conditions]),
     )
-
-
-def _met(side: str, query: Query) -> Fragment:
-    there = format_sql("{} IS NOT NULL", identifier("e", side))
-    return where([there, *query.conditions])
 
 
 def opening(position: int) -> bytes:
@@ -129,7 +136,14 @@ def heartbeat(position: int) -> bytes:
     return b": \nid: %d\n\n" % position
 
 
-def event(row: tuple[bytes | None, ...], change: Change | None) -> bytes:
+def batch(rows: Sequence[tuple[bytes | None, ...]], upto: int, change: Change | None) -> Batch:
+    """Write the entries up to a number, of which the last ones may have been left for later."""
+    left = len(rows) == EVENTS or sum(len(row[3] or b"") for row in rows) >= BYTES
+    written = b"".join([_event(row, change) for row in rows])
+    return Batch(written, int(rows[-1][0] or 0) if left else upto)
+
+
+def _event(row: tuple[bytes | None, ...], change: Change | None) -> bytes:
     """Write what an entry means to a reader: of the rows that it sees and asked for.
 
     A row that becomes one of those is inserted, one that no longer is one is deleted. A row with

@@ -12,19 +12,10 @@ from typing import cast
 
 import psycopg
 
-from project.api.events import (
-    BYTES,
-    EVENTS,
-    MEDIA_TYPE,
-    SPAN,
-    Asked,
-    event,
-    events_asked,
-    heartbeat,
-    opening,
-)
+from project.api import events
+from project.api.events import SPAN, Asked, Batch
 from project.api.faults import FaultError
-from project.database import BusyError, Rows
+from project.database import BusyError
 from project.follower import LAST, RETRY_SECONDS, Follower
 from project.handlers.identity import recognise
 from project.handlers.problems import Problem, ProblemError, unavailable
@@ -48,7 +39,7 @@ async def follow(handler: ResourceHandler) -> None:
         ProblemError: 410 if the stream cannot be resumed there, 503 if nothing can be read now.
 
     """
-    asked = events_asked(handler.view, handler.request.query)
+    asked = events.asked(handler.view, handler.request.query)
     given = _last_event(handler)
     follower = cast("Follower", handler.settings["follower"])
     async with AsyncExitStack() as leaving:
@@ -59,10 +50,10 @@ async def follow(handler: ResourceHandler) -> None:
             raise ProblemError(unavailable("contention", "Others are writing.")) from None
         stream = Stream(handler, follower, asked, follower.complete if given is None else given)
         await stream.check()
-        handler.set_header("Content-Type", f"{MEDIA_TYPE}; charset=UTF-8")
+        handler.set_header("Content-Type", f"{events.MEDIA_TYPE}; charset=UTF-8")
         handler.set_header("Cache-Control", "no-store")
         handler.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
-        await stream.send(opening(stream.position))
+        await stream.send(events.opening(stream.position))
         if handler.request.method != "HEAD":
             await stream.run()
     handler.finish()
@@ -93,6 +84,7 @@ class Stream:
     async def check(self) -> None:
         """Find out whether the stream can begin, as long as that can be answered."""
         await self.read(self.position, self.position)
+        await self.events()
         if self.position > (self.follower.complete or 0):
             # Another process may know of later events than this one does yet.
             [[last]] = await self.handler.connections.run(LAST)
@@ -108,7 +100,7 @@ class Stream:
                 raise
             except PASSING:
                 await asyncio.sleep(RETRY_SECONDS)
-                more = heartbeat(self.position) if self.silent() else b""
+                more = events.heartbeat(self.position) if self.silent() else b""
             if more is None:
                 return
             if more:
@@ -116,37 +108,36 @@ class Stream:
 
     async def more(self) -> bytes | None:
         """Wait for events, or for so long that a sign of life is due; None ends the stream."""
-        written, position = b"", self.position
+        batch = Batch(b"", self.position)
         left = self.sent + HEARTBEAT_SECONDS - time.monotonic()
-        if await self.follower.beyond(position, max(left, 0)):
-            written, position = await self.events()
-        if (written or self.silent()) and not await self.entitled():
+        if await self.follower.beyond(self.position, max(left, 0)):
+            batch = await self.events()
+        # Asked after what is sent was read: whoever lost a right before it was written is not told.
+        if (batch.written or self.silent()) and not await self.entitled():
             return None
-        self.position = position
-        return written or (heartbeat(position) if self.silent() else b"")
+        self.position = batch.upto
+        return batch.written or (events.heartbeat(self.position) if self.silent() else b"")
 
-    async def events(self) -> tuple[bytes, int]:
-        """Return the next events, if any, and the position after them."""
+    async def events(self) -> Batch:
+        """Return the next events, if there are any by now."""
         complete = self.follower.complete or 0
         newest = self.follower.newest(self.handler.collection.name)
         if newest <= self.position:
-            return b"", complete
-        upto = min(newest, self.position + SPAN)
-        rows = await self.read(self.position, upto)
-        cut = len(rows) == EVENTS or sum(len(row[3] or b"") for row in rows) >= BYTES
-        written = b"".join([event(row, self.asked.change) for row in rows])
-        if cut:
-            upto = int(rows[-1][0] or 0)
-        return written, complete if upto == newest else upto
+            return Batch(b"", max(complete, self.position))
+        batch = await self.read(self.position, min(newest, self.position + SPAN))
+        return batch._replace(upto=complete) if batch.upto == newest else batch
 
-    async def read(self, after: int, upto: int) -> Rows:
+    async def read(self, after: int, upto: int) -> Batch:
         """Read the events between two positions; streams that ask the same share the answer."""
         statement = self.asked.between(after, upto)
-        connections = self.handler.connections
+        connections, change = self.handler.connections, self.asked.change
+
+        async def read() -> Batch:
+            rows = await connections.run(statement.text, statement.values)
+            return events.batch(rows, upto, change)
+
         try:
-            return await self.follower.shared(
-                statement, lambda: connections.run(statement.text, statement.values)
-            )
+            return await self.follower.shared(statement, read)
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
