@@ -20,7 +20,7 @@ from benchmarks import load, stage
 from benchmarks.api import make_token
 from project.follower import TOGETHER_SECONDS
 
-ROUNDS = 3
+ROUNDS = 5
 STREAMS = 200
 
 PLAIN = """

@@ -8,6 +8,7 @@ is found out here (decision 17); what the entries say, each stream reads for its
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
@@ -29,7 +30,10 @@ TOGETHER_SECONDS = 0.01
 LOOK_SECONDS = 15.0
 
 #: Seconds between looks at those who may yet commit a lower number.
-GAP_SECONDS = 0.02
+GAP_SECONDS = 0.05
+
+#: Seconds of such looks that are worth a line in the log.
+PATIENCE_SECONDS = 10.0
 
 #: Seconds before a lost connection is opened again.
 RETRY_SECONDS = 0.5
@@ -46,7 +50,7 @@ NEWER = b"""
 
 # Whoever inserts holds this lock from before it draws a number until after its commit is visible.
 WRITERS = b"""
-    SELECT virtualtransaction FROM pg_catalog.pg_locks
+    SELECT virtualtransaction, pid::text FROM pg_catalog.pg_locks
     WHERE locktype = 'relation' AND relation = 'audit_entry'::regclass
         AND mode = 'RowExclusiveLock' AND granted
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
@@ -180,7 +184,9 @@ class Follower:
         """Find out until where the audit is complete by now."""
         [[found]] = await _ask(connection, LAST)
         last = int(found or 0)
-        newer = []
+        newer: Rows = []
+        if last == self.complete:
+            return
         if self.complete is None:
             await self._settled(connection)
             self._first = last
@@ -196,11 +202,15 @@ class Follower:
 
     async def _settled(self, connection: psycopg.AsyncConnection) -> None:
         """Wait until all who write to the audit now have committed or given up."""
-        writing = await _ask(connection, WRITERS)
+        writing = set(await _ask(connection, WRITERS))
+        late = time.monotonic() + PATIENCE_SECONDS
         while writing:
+            if time.monotonic() > late:
+                late = float("inf")
+                numbers = b", ".join([number or b"" for _, number in writing]).decode()
+                log.warning("Live changes wait for process %s to commit to the audit.", numbers)
             await asyncio.sleep(GAP_SECONDS)
-            still = set(await _ask(connection, WRITERS))
-            writing = [writer for writer in writing if writer in still]
+            writing &= set(await _ask(connection, WRITERS))
 
 
 async def _ask(
