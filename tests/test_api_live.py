@@ -268,7 +268,10 @@ async def test_a_client_that_takes_nothing_is_cut_off_and_resumes(
     assert [event.data["id"] for event in seen] == list(range(1, rows + 1))
 
 
-async def test_a_restart_of_the_database_loses_nothing(serve: Serve, run_folder: Path) -> None:
+async def test_a_restart_of_the_database_loses_nothing(
+    serve: Serve, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
     folder = run_folder / f"live{os.getpid()}"
     with ExitStack() as server:
         url = server.enter_context(embedded.running(folder, FORGETFUL))
@@ -277,11 +280,18 @@ async def test_a_restart_of_the_database_loses_nothing(serve: Serve, run_folder:
         editor = sign_in(url, Role.editor)
         async with source(service.port, "/api/my_table", editor) as stream:
             assert await send(service, "POST", "/api/my_table", {"name": "a"}, **editor) == 201
+            taking = asyncio.create_task(stream.take(2))
             server.close()
+            lived = stream.heartbeats
+
+            async def lives() -> bool:
+                return stream.heartbeats > lived + 1
+
+            await until(lives)
             assert await send(service, "POST", "/api/my_table", {"name": "b"}, **editor) == 503
             server.enter_context(embedded.running(folder))
             assert await send(service, "POST", "/api/my_table", {"name": "c"}, **editor) == 201
-            assert [event.data["name"] for event in await stream.take(2)] == ["a", "c"]
+            assert [event.data["name"] for event in await taking] == ["a", "c"]
             execute(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                          " WHERE application_name = 'project'")  # fmt: skip
             assert await send(service, "POST", "/api/my_table", {"name": "d"}, **editor) == 201
