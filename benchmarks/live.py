@@ -4,10 +4,12 @@
 
 First, commits a second of a row with its entry in the audit, by so many writers at once: without a
 word to anybody, with NOTIFY in each transaction, and told afterwards as the service does. Then,
-inserts a second through the service, with no stream and with many, and memory for each stream.
+inserts a second through the service, with no stream and with many, and memory for each stream, and
+for one whose client takes nothing.
 """
 
 import asyncio
+import socket
 import statistics
 import sys
 from collections.abc import Awaitable, Callable
@@ -35,7 +37,15 @@ PLAIN = """
 SILENT = PLAIN.format("")
 WITHIN = PLAIN.format("RETURNING pg_notify('audit_entry', '')")
 
-STREAM = b"GET /api/my_table HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+#: Changes of 20 MB, which no buffer of the kernel takes.
+BACKLOG = """
+    INSERT INTO audit_entry (action, table_name, row_key, after)
+    SELECT 'insert', 'my_table', jsonb_build_object('id', n),
+        jsonb_build_object('id', n, 'name', repeat('x', 50))
+    FROM generate_series(1, 200000) n
+"""
+
+STREAM = b"GET /api/my_table HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n%b\r\n"
 
 
 def main(writers: int = 16, seconds: int = 3) -> None:
@@ -47,6 +57,9 @@ def main(writers: int = 16, seconds: int = 3) -> None:
         port = stage.free_port()
         process = running.enter_context(stage.service(url, port))
         asyncio.run(serve(port, token, psutil.Process(process.pid), seconds))
+        with psycopg.connect(text, autocommit=True) as connection:
+            connection.execute(BACKLOG)
+        asyncio.run(ignore(port, psutil.Process(process.pid)))
 
 
 async def compare(url: str, writers: int, seconds: int) -> None:
@@ -102,7 +115,7 @@ async def serve(port: int, token: str, process: psutil.Process, seconds: float) 
     async def stream() -> None:
         nonlocal received
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(STREAM)
+        writer.write(STREAM % b"")
         while piece := await reader.read(65536):
             received += piece.count(b"event: ")
 
@@ -116,6 +129,20 @@ async def serve(port: int, token: str, process: psutil.Process, seconds: float) 
     print(f"\ninserts a second: {alone:.0f}; with {STREAMS} streams {followed:.0f}", end="")
     print(f" ({100 * followed / alone:.0f} %), which received {received / seconds:.0f} events")
     print(f"memory for an open stream: {each:.0f} KiB")
+
+
+async def ignore(port: int, process: psutil.Process) -> None:
+    """Open streams with much to tell, and take none of it."""
+    before = process.memory_info().rss
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(STREAMS)]
+    for client in clients:
+        client.sendall(STREAM % b"Last-Event-ID: 0\r\n")
+    await asyncio.sleep(10)
+    each = (process.memory_info().rss - before) / STREAMS / 1024
+    print(f"memory for a client that takes nothing of 200,000 events: {each:.0f} KiB")
+    for client in clients:
+        assert client.recv(12) == b"HTTP/1.1 200"
+        client.close()
 
 
 async def inserts(port: int, request: bytes, seconds: float) -> float:
