@@ -271,7 +271,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_and_resumes(
         await until(left)
         seen = await slow.broken_off()
         assert 0 < len(seen) < rows
-    async with source(service.port, "/api/author", last=slow.last) as resumed:
+    async with source(shop.port, "/api/author", last=slow.last) as resumed:
         seen += await resumed.take(rows - len(seen))
     assert [event.data["id"] for event in seen] == list(range(1, rows + 1))
 

@@ -31,7 +31,6 @@ TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 #: What a client may call a request: printable, and as long as the column.
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
-
 #: Bytes of a body, but for one that is loaded in bulk.
 BODY = 1024 * 1024
 
@@ -82,7 +81,7 @@ class ChangingHandler(ResourceHandler):
 
         Raises:
             ProblemError: 415 if it is of another.
-                HTTPError: 413 if it is too large.
+            HTTPError: 413 if it is too large.
             FaultError: the request has parameters, which a change takes none of.
 
         """
