@@ -1,8 +1,11 @@
 """An HTTP server that can be stopped without losing a request."""
 
 import asyncio
+import json
 import logging
+import math
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -19,18 +22,18 @@ from tornado.web import Application
 #: that a client sent on an open connection just before it could learn of the stop arrives in it.
 QUIET_SECONDS = 0.2
 
-#: Bytes of a request's body; nothing that is served takes more.
+#: Bytes of a request's body; a handler that takes more says so when it sees the headers.
 MAX_BODY = 1024 * 1024
+
+#: Bytes of a body beyond that which are read and thrown away before the answer: most clients send
+#: all before they listen, and would miss what is said and the connection closed on them.
+BEYOND = 16 * MAX_BODY
 
 #: Bytes of a request's headers. A request of up to four times as many is told so; on more the
 #: connection is closed.
 MAX_HEADERS = 64 * 1024
 
-#: The problem of a request with more (RFC 9457; the status is of RFC 6585, section 5).
-TOO_LARGE = (
-    b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431,'
-    b'"detail":"The address and the headers are larger than the service accepts."}\n'
-)
+TOO_LARGE = "The body is larger than the service accepts."
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Server(HTTPServer):
         super().initialize(
             application,
             max_header_size=4 * MAX_HEADERS,
-            max_body_size=MAX_BODY,
+            max_body_size=MAX_BODY + BEYOND,
             body_timeout=30,
             idle_connection_timeout=75,
             xheaders=bool(proxies),
@@ -131,7 +134,7 @@ class Server(HTTPServer):
 
 
 class _Begin(HTTPMessageDelegate):
-    """Tells the server that a request has begun, and passes everything on."""
+    """Tells the server that a request has begun, and passes on what is not too large."""
 
     def __init__(
         self,
@@ -143,32 +146,53 @@ class _Begin(HTTPMessageDelegate):
         self.server = server
         self.server_conn = server_conn
         self.request_conn = request_conn
-        self.data_received = inner.data_received  # type: ignore[method-assign]
-        self.finish = inner.finish  # type: ignore[method-assign]
         self.on_connection_close = inner.on_connection_close  # type: ignore[method-assign]
         self.inner = inner
+        self.refused = self.bodiless = False
+        self.limit = math.inf
+        self.arrived = 0
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:  # noqa: ANN401
         self.server.begin(self.server_conn)
+        self.bodiless = isinstance(start_line, RequestStartLine) and start_line.method == "HEAD"
         length = sum(len(name) + len(value) + 4 for name, value in headers.get_all())
         if length + len(str(start_line)) > MAX_HEADERS:
-            self._refuse()
-            return None
-        return self.inner.headers_received(start_line, headers)
+            return self._refuse(431, "The address and the headers are larger than is accepted.")
+        prepared = self.inner.headers_received(start_line, headers)
+        if prepared is None:  # else the handler takes the body in pieces, and has limits of its own
+            self.limit = MAX_BODY
+        declared = headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self.limit + BEYOND:
+            return self._refuse(413, TOO_LARGE)
+        return prepared
 
-    def _refuse(self) -> None:
-        """Answer what is not passed on to the application: it would have to look at the headers."""
-        for name in ("data_received", "finish", "on_connection_close"):
-            setattr(self, name, lambda *_: None)
-        start_line = ResponseStartLine("HTTP/1.1", 431, "Request Header Fields Too Large")
+    def data_received(self, chunk: bytes) -> Any:  # noqa: ANN401
+        self.arrived += len(chunk)
+        if self.refused or self.arrived > self.limit:
+            return None
+        return self.inner.data_received(chunk)
+
+    def finish(self) -> None:
+        if self.arrived > self.limit:
+            self._refuse(413, TOO_LARGE)
+        elif not self.refused:
+            self.inner.finish()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer what the application shall not see, as a problem (RFC 9457)."""
+        self.refused = True
+        reason = HTTPStatus(status).phrase
+        members = {"type": "about:blank", "title": reason, "status": status, "detail": detail}
+        body = json.dumps(members).encode() + b"\n"
         headers = HTTPHeaders(
             {
                 "Content-Type": "application/problem+json",
-                "Content-Length": str(len(TOO_LARGE)),
+                "Content-Length": str(len(body)),
                 "Connection": "close",
             }
         )
-        self.request_conn.write_headers(start_line, headers, TOO_LARGE)
+        start_line = ResponseStartLine("HTTP/1.1", status, reason)
+        self.request_conn.write_headers(start_line, headers, None if self.bodiless else body)
         self.request_conn.finish()

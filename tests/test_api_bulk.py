@@ -153,8 +153,15 @@ async def test_a_body_has_a_limit(serve: Callable[..., Service], database: sa.UR
     assert execute(database, "SELECT count(*) FROM my_table") == [(1,)]
 
 
+async def test_whoever_takes_no_body_takes_no_large_one(service: Service) -> None:
+    for path, method in (("/livez", "POST"), ("/nowhere", "PUT"), ("/", "GET")):
+        response = await service.fetch(path, "*/*", method, b"x" * 2_000_000)
+        assert (response.code, json.loads(response.body)["status"]) == (413, 413)
+    assert (await service.fetch("/livez", "*/*", "POST", b"x" * 1_000_000)).code == 405
+
+
 async def test_headers_have_a_limit(service: Service) -> None:
     response = await service.fetch("/api/my_table", **{"X-Large": "x" * 70_000})
     assert (response.code, json.loads(response.body)["status"]) == (431, 431)
-    assert (await service.fetch("/api/my_table?or=(" + "x" * 70_000)).code == 431
+    assert (await service.fetch("/api/my_table?or=(" + "x" * 70_000, method="HEAD")).code == 431
     assert (await service.fetch("/api/my_table")).code == 200

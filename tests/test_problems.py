@@ -70,5 +70,5 @@ async def test_an_error_nobody_foresaw_says_nothing_of_itself(
 async def test_a_request_that_is_too_large_is_not_read(service: Service) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: test\r\nContent-Length: 1073741824\r\n\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
     writer.close()
