@@ -156,9 +156,10 @@ class _Begin(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:  # noqa: ANN401
         self.server.begin(self.server_conn)
-        self.bodiless = isinstance(start_line, RequestStartLine) and start_line.method == "HEAD"
-        length = sum(len(name) + len(value) + 4 for name, value in headers.get_all())
-        if length + len(str(start_line)) > MAX_HEADERS:
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101  (it is a server's)
+        self.bodiless = start_line.method == "HEAD"
+        length = sum([len(name) + len(value) + 4 for name, value in headers.get_all()])
+        if length + len(start_line.path) > MAX_HEADERS:
             return self._refuse(431, "The address and the headers are larger than is accepted.")
         prepared = self.inner.headers_received(start_line, headers)
         if prepared is None:  # else the handler takes the body in pieces, and has limits of its own
