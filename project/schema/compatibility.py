@@ -27,14 +27,20 @@ class Change:
     probe: Probe
     before: Outcome
     after: Outcome
+    partly: bool = False  # others of its kind still work on that table
 
 
 def changes(
     asked: Sequence[Probe], before: Sequence[Outcome], after: Sequence[Outcome]
 ) -> list[Change]:
     """Return what worked before and ends differently now."""
+    served = {
+        (probe.relation.oid, probe.kind)
+        for probe, new in zip(asked, after, strict=True)
+        if not new.sqlstate
+    }
     return [
-        Change(probe, old, new)
+        Change(probe, old, new, (probe.relation.oid, probe.kind) in served)
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -105,7 +111,9 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
             return "old-release-loses-rows" if whole and table not in lost else ""
         return "old-release-reads-new-values" if _drifted(change.before, after) else ""
     if after.sqlstate == DENIED and "for sequence" in after.message:
-        return "old-release-may-break"
+        return _MAY
+    if after.sqlstate == DENIED and "row-level security" in after.message and change.partly:
+        return _MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
     if after.constraint and not _numbered_anew(change) and _is_old(change, before):
@@ -159,16 +167,28 @@ def _cause(change: Change) -> str:
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
 
 
-def of_catalog(differing: Sequence[Difference], after: Snapshot) -> Iterator[Finding]:
+def of_catalog(
+    differing: Sequence[Difference], before: Snapshot, after: Snapshot
+) -> Iterator[Finding]:
     """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
 
     A type that changed is noticed by statements that are prepared; a label that is new, by an old
     reader; a function that is gone, by whoever called it.
     """
+    enums = {item.key.name[-1] for item in before.of_kind("enum")}
+    enums_now = {item.key.name[-1] for item in after.of_kind("enum")}
     for difference in differing:
         key, kind = difference.key, difference.key.kind
         name = ".".join(key.name).removeprefix("public.")
         if kind == "column" and difference.attribute == "type" and key in after.items:
+            if str(difference.expected) in enums and str(difference.found) not in enums_now:
+                yield _noted(
+                    _MAY,
+                    f"{name} is no {difference.expected} any more; drivers that name a parameter's"
+                    " type (asyncpg) fail to compare it.",
+                    f"column {name}",
+                    "# release code first that knows the new type",
+                )
             yield _noted(
                 "prepared-statements",
                 f"The type of {name} changes: each open connection that has prepared a statement"

@@ -28,6 +28,11 @@ TABLES = """
     WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
 
+INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
+
+#: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
+SAME_CLOCK = "SELECT extract(epoch FROM {}::timestamp - {}::timestamp) % 1 = 0"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -190,12 +195,15 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         return False
     if types == ("json", "jsonb"):
         return True  # spaces and the order of members mean nothing
-    query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
-        sql.Literal(other),
-        *(sql.SQL(name) for name in reversed(types)),
-        sql.Literal(one),
-        sql.SQL(types[0]),
-    )
+    if set(types) == INSTANTS:
+        query = sql.SQL(SAME_CLOCK).format(sql.Literal(other), sql.Literal(one))
+    else:
+        query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
+            sql.Literal(other),
+            *(sql.SQL(name) for name in reversed(types)),
+            sql.Literal(one),
+            sql.SQL(types[0]),
+        )
     try:
         with connection.transaction():
             connection.execute("SET LOCAL timezone = 'UTC'")
