@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from project.schema import compatibility, probes, probing, scratch, touched, undoing
+from project.schema import compatibility, probing, scratch, touched, undoing
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.drift import Connection, connected
@@ -14,6 +14,7 @@ from project.schema.finding import Finding
 from project.schema.hazards import data, failure
 from project.schema.hazards.actions import actions
 from project.schema.observe import Observation, observe
+from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
@@ -62,6 +63,7 @@ class Trial:
     after: Snapshot
     findings: list[Finding] = field(default_factory=list)
     down: Observation | None = None
+    rolled_back: tuple[str, ...] = ()  # what the new release says once the schema is the old one
 
 
 @dataclass
@@ -75,6 +77,8 @@ class Bench:
     leave_out: list[Name]
     nulls: frozenset[Name] = frozenset()
     wanted: set[Name] | None = None
+    models: Source | None = None  # of the release still running
+    said: str = ""  # whose models these are, or why there are none
 
     def on_empty_tables(self) -> Trial:
         """Run the revisions as they are, to see what they touch."""
@@ -125,16 +129,14 @@ class Bench:
             probing.application_role(connection) as role,
         ):
             before = read(connection, self.leave_out)
-            asked = [
-                probe
-                for probe in probes.probes(connection, self.wanted)
-                if (probe.relation.schema, probe.relation.name) not in self.leave_out
-            ]
-            old = probing.outcomes(connection, asked, role)
+            running = Running(connection, database, role, self.models, self.wanted)
+            old = running.begin(self.leave_out)
+            if running.refused:
+                self.models, self.said = None, f"not known: {running.refused}"
             for table, times in thinned.items():
                 touched.without(connection, table, touched.LESS[times - 1])
             if thinned:
-                fewer = probing.outcomes(connection, asked, role)
+                fewer = running.again()
                 old = [
                     replace(o, rows=min(o.rows, f.rows)) for o, f in zip(old, fewer, strict=True)
                 ]
@@ -145,13 +147,16 @@ class Bench:
             trial = Trial(observation, before, after)
             if observation.failure is not None:
                 return trial
-            new = probing.outcomes(connection, asked, role)
+            new = running.again()
             rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
             trial.findings += data.lost(rows_before, rows_after, connection)
-            found = compatibility.changes(asked, old, new)
-            trial.findings += self._compatibility(trial, found)
+            found = compatibility.changes(running.asked, old, new)
+            trial.findings += self._compatibility(trial, found, running.unused(old, new))
             trial.findings += failure.invalid_indexes(before, after)
-            trial.findings += self._there_and_back(trial, database, connection, rows_before)
+            rolled_back = RolledBack(self.source, database, role, self.wanted)
+            trial.findings += self._there_and_back(
+                trial, database, connection, rows_before, rolled_back
+            )
         return trial
 
     def _still_wanted(self, before: data.Picture) -> "set[Name | int] | None":
@@ -162,19 +167,24 @@ class Bench:
         return self.wanted | oids
 
     def _compatibility(
-        self, trial: Trial, found: Sequence[compatibility.Change]
+        self, trial: Trial, found: Sequence[compatibility.Change], unused: set[str]
     ) -> Iterator[Finding]:
         lost = {
             finding.object.partition(" ")[2]
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
-        yield from compatibility.broken(found, trial.before, lost)
+        yield from compatibility.broken(found, trial.before, lost, unused)
         differing = differences(trial.before, trial.after)
         yield from compatibility.of_catalog(differing, trial.before, trial.after)
 
     def _there_and_back(
-        self, trial: Trial, database: sa.URL, connection: Connection, rows_before: data.Picture
+        self,
+        trial: Trial,
+        database: sa.URL,
+        connection: Connection,
+        rows_before: data.Picture,
+        new_release: RolledBack,
     ) -> Iterator[Finding]:
         """Go down again, and up again, all revisions together, and compare with what was."""
         first, last = self.plan.revisions[0], self.plan.revisions[-1]
@@ -183,16 +193,21 @@ class Bench:
             return
         if self.plan.target == "heads":
             return  # several heads, which is told: there is no one way back
+        new_release.begin()
         to = f"{first.revision}@{(*first.down_revisions, 'base')[0]}"
         trial.down = observe(self.source, database, to, down=True)
         if trial.down.failure is not None:
             yield undoing.failed(last, "downgrade", trial.down.failure)
             return
+        trial.rolled_back = tuple(new_release.broken())
         restored = differences(trial.before, read(connection, self.leave_out))
         yield from undoing.not_the_same(last, "downgrade", restored)
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)
-            yield from undoing.lost(last, rows_before.contents, rows_after.contents)
+            told = {finding.object for finding in trial.findings}
+            for finding in undoing.lost(last, rows_before.contents, rows_after.contents):
+                if finding.object.replace(" public.", " ") not in told:  # lost on the way up
+                    yield finding
         try:
             self.source.upgrade(database, self.plan.target)
         except SourceError as error:

@@ -17,6 +17,9 @@ from project.schema.snapshot import MISSING, Difference, Key, Snapshot
 #: Classes of errors that speak of the value: another one would have passed.
 OF_VALUES = ("22", "23")
 
+#: The same of a column in a list, in a condition, and to the left of an assignment.
+NO_COLUMN = re.compile(r'^column (?:\w+\.)*"?(\w+)"?(?: of relation "[^"]*")? does not exist$')
+
 NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
 
 
@@ -35,12 +38,12 @@ def changes(
 ) -> list[Change]:
     """Return what worked before and ends differently now."""
     served = {
-        (probe.relation.oid, probe.kind)
+        (str(probe.relation), probe.kind)
         for probe, new in zip(asked, after, strict=True)
         if not new.sqlstate
     }
     return [
-        Change(probe, old, new, (probe.relation.oid, probe.kind) in served)
+        Change(probe, old, new, (str(probe.relation), probe.kind) in served)
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -52,13 +55,17 @@ def _drifted(old: Outcome, new: Outcome) -> list[tuple[str, str]]:
     return [(one, other) for one, other in pairs if one and other and one != other]
 
 
-def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterator[Finding]:
+def broken(
+    found: Sequence[Change], before: Snapshot, lost: set[str], unused: set[str]
+) -> Iterator[Finding]:
     """Tell what breaks and what may break, each table and cause once.
 
     Args:
         found: What ended differently.
         before: The catalog as the release knows it.
         lost: Tables whose rows the migration deletes, which is told elsewhere.
+        unused: Tables on which what the release's models send still works, and ``table.column``
+            of those that the models have not.
 
     """
     groups: dict[tuple[str, str, str], list[Change]] = {}
@@ -66,12 +73,27 @@ def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterato
         code = _code(change, before, lost)
         if code:
             cause = _cause(change)
+            if _speaks_of_schema(change, code) and _is_unused(change, cause, unused):
+                code, cause = _MAY, f"{cause}. {_BY_HAND}"
             groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
     certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
     for (code, table, cause), group in groups.items():
         if code == "old-release-may-break" and (table, cause) in certain:
             continue
         yield _finding(code, table, cause, group)
+
+
+def _is_unused(change: Change, cause: str, unused: set[str]) -> bool:
+    """Tell that the models of the release do without the table, or the column that is gone."""
+    table = str(change.probe.relation)
+    column = re.fullmatch('column "(.*)" does not exist', cause)
+    return table in unused or bool(column and f"{table}.{column[1]}" in unused)
+
+
+def _speaks_of_schema(change: Change, code: str) -> bool:
+    """Tell that the statement fails for what it names, whatever the values are."""
+    values = change.after.sqlstate.startswith(OF_VALUES)
+    return code == "old-release-breaks" or (code == _MAY and not values)
 
 
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
@@ -88,7 +110,7 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         level=CODES[code].level,
         object=f"table {table}",
         found=group[0].probe.statement[:500],
-        remedy=_ADVICE.get(code, ""),
+        remedy=_SEARCH if _BY_HAND in cause else _ADVICE.get(code, ""),
     )
 
 
@@ -99,6 +121,12 @@ _ADVICE = {
     " move",
     "old-release-may-break": "# release code first that writes no such rows; then add the rule",
 }
+
+
+#: A release whose models do without it may have SQL beside them.
+_BY_HAND = "The release's models send nothing that fails; SQL written by hand may"
+
+_SEARCH = "# look for it in SQL that is written by hand, in reports and in other services"
 
 
 def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
@@ -164,6 +192,7 @@ def _cause(change: Change) -> str:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
+    message = NO_COLUMN.sub(r'column "\1" does not exist', message)
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
 
 

@@ -123,6 +123,7 @@ class Probe:
     #: Whether a release surely sends the like; otherwise it only may: a NULL, an extreme value.
     usual: bool = True
     setup: str = ""  # executed before, by the owner; it may fail
+    by_models: bool = False  # made by the release's models, not from its schema
 
 
 def probes(
@@ -174,9 +175,7 @@ def _rows(
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
         relation.written,
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
-        sql.SQL("{}::text").format(names[0])
-        if relation.kind == "v"
-        else sql.SQL("tableoid, ctid"),
+        sql.SQL("{}::text").format(names[0]) if relation.kind == "v" else sql.SQL("tableoid, ctid"),
     )
     try:
         with connection.transaction():
