@@ -230,12 +230,9 @@ def ask_review(options: argparse.Namespace, server: sa.URL) -> Report:
     elif options.database:
         with connected(database(options.database), read_only=True) as live:
             known = sizes.ask(live)
-    with scratch.database(server) as empty, project.open(empty) as source:
-        named = [options.revisions] if options.revisions else []
-        new = Selection(named, options.since).or_new_work(source)
-    return review(
-        project, server, new, sizes=known, running=options.running or options.since, progress=say
-    )
+    new = Selection([options.revisions] if options.revisions else [], options.since)
+    running = options.running or options.since
+    return review(project, server, new, sizes=known, running=running, progress=say)
 
 
 def say(what: str) -> None:

@@ -1,7 +1,7 @@
 """New revisions, run on copies of one scratch database: on empty tables, then with rows in them."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from project.schema.finding import Finding
 from project.schema.hazards import data, failure
 from project.schema.hazards.actions import actions
 from project.schema.observe import Observation, observe
+from project.schema.probing import Outcome
 from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
@@ -82,7 +83,8 @@ class Bench:
 
     def on_empty_tables(self) -> Trial:
         """Run the revisions as they are, to see what they touch."""
-        with self._copy() as database, connected(database) as connection:
+        copy = scratch.database(self.server, template=str(self.base.database))
+        with copy as database, connected(database) as connection:
             before = read(connection, self.leave_out)
             observation = observe(self.source, database, self.plan.target)
             after = read(connection, self.leave_out)
@@ -95,20 +97,26 @@ class Bench:
         partial: list[Observation] = []
         thinned: dict[str, int] = {}
         trial = empty
-        for _ in range(ATTEMPTS):
-            trial = self._attempt(thinned)
-            failed = failure.failed(trial.observation, trial.before, with_rows=True)
-            if failed is None:
-                break
-            if empty.observation.failure and _same_failure(empty, trial):
-                failed = failure.failed(empty.observation, trial.before, with_rows=False)
-                return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
-            partial.append(trial.observation)
-            if failed.code not in {finding.code for finding in failures}:
-                failures.append(failed)
-            trial = empty
-            if not _thin(thinned, partial[-1]):
-                break
+        with ExitStack() as stack:
+            stand: _Stand | None = None
+            for _ in range(ATTEMPTS):
+                stand = stand or stack.enter_context(self._stand())
+                trial = self._attempt(stand, empty.before, thinned)
+                failed = failure.failed(trial.observation, trial.before, with_rows=True)
+                if failed is None:
+                    break
+                if empty.observation.failure and _same_failure(empty, trial):
+                    failed = failure.failed(empty.observation, trial.before, with_rows=False)
+                    return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
+                partial.append(trial.observation)
+                if failed.code not in {finding.code for finding in failures}:
+                    failures.append(failed)
+                trial = empty
+                if not _thin(thinned, partial[-1]):
+                    break
+                if not _left_nothing(partial[-1]):
+                    stack.close()
+                    stand = None
         return replace(
             trial,
             observation=_whole(partial, trial.observation),
@@ -122,41 +130,39 @@ class Bench:
             self.wanted = None if small else most
             touched.fill(connection, everything if small else most, most, self.leave_out)
 
-    def _attempt(self, thinned: dict[str, int]) -> Trial:
+    @contextmanager
+    def _stand(self) -> "Iterator[_Stand]":
         with (
-            self._copy() as database,
+            scratch.database(self.server, template=str(self.base.database)) as database,
             connected(database) as connection,
             probing.application_role(connection) as role,
         ):
-            before = read(connection, self.leave_out)
             running = Running(connection, database, role, self.models, self.wanted)
             old = running.begin(self.leave_out)
             if running.refused:
                 self.models, self.said = None, f"not known: {running.refused}"
-            for table, times in thinned.items():
-                touched.without(connection, table, touched.LESS[times - 1])
-            if thinned:
-                fewer = running.again()
-                old = [
-                    replace(o, rows=min(o.rows, f.rows)) for o, f in zip(old, fewer, strict=True)
-                ]
-            rows_before = data.picture(connection, self.wanted, self.leave_out)
-            self.nulls = frozenset(touched.nulls(rows_before))
-            observation = observe(self.source, database, self.plan.target)
-            after = read(connection, self.leave_out)
-            trial = Trial(observation, before, after)
-            if observation.failure is not None:
-                return trial
-            new = running.again()
-            rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
-            trial.findings += data.lost(rows_before, rows_after, connection)
-            found = compatibility.changes(running.asked, old, new)
-            trial.findings += self._compatibility(trial, found, running.unused(old, new))
-            trial.findings += failure.invalid_indexes(before, after)
-            rolled_back = RolledBack(self.source, database, role, self.wanted)
-            trial.findings += self._there_and_back(
-                trial, database, connection, rows_before, rolled_back
-            )
+            yield _Stand(database, connection, running, old)
+
+    def _attempt(self, stand: "_Stand", before: Snapshot, thinned: Mapping[str, int]) -> Trial:
+        database, connection, running = stand.database, stand.connection, stand.running
+        stand.take_away(thinned)
+        rows_before = data.picture(connection, self.wanted, self.leave_out)
+        self.nulls = frozenset(touched.nulls(rows_before))
+        observation = observe(self.source, database, self.plan.target)
+        if observation.failure is not None:
+            return Trial(observation, before, before)
+        after = read(connection, self.leave_out)
+        trial = Trial(observation, before, after)
+        new = running.again()
+        rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
+        trial.findings += data.lost(rows_before, rows_after, connection)
+        found = compatibility.changes(running.asked, stand.old, new)
+        trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
+        trial.findings += failure.invalid_indexes(before, after)
+        rolled_back = RolledBack(self.source, database, running.role, self.wanted)
+        trial.findings += self._there_and_back(
+            trial, database, connection, rows_before, rolled_back
+        )
         return trial
 
     def _still_wanted(self, before: data.Picture) -> "set[Name | int] | None":
@@ -216,8 +222,35 @@ class Bench:
         repeated = differences(trial.after, read(connection, self.leave_out))
         yield from undoing.not_the_same(last, "second upgrade", repeated)
 
-    def _copy(self) -> "AbstractContextManager[sa.URL]":
-        return scratch.database(self.server, template=str(self.base.database))
+
+@dataclass
+class _Stand:
+    """A copy with rows, and the release at work on it."""
+
+    database: sa.URL
+    connection: Connection
+    running: Running
+    old: list[Outcome]  # how what the release sends ends before the migration
+    taken: dict[str, int] = field(default_factory=dict)  # which rows of a table are gone, if any
+
+    def take_away(self, thinned: Mapping[str, int]) -> None:
+        """Leave tables fewer rows: what is found among fewer is no loss of the migration's."""
+        for table, times in thinned.items():
+            if self.taken.get(table) != times:
+                touched.without(self.connection, table, touched.LESS[times - 1])
+        if thinned == self.taken:
+            return
+        self.taken = dict(thinned)
+        fewer = self.running.again()
+        self.old = [
+            replace(old, rows=min(old.rows, now.rows))
+            for old, now in zip(self.old, fewer, strict=True)
+        ]
+
+
+def _left_nothing(observation: Observation) -> bool:
+    """Whether a migration that failed has been rolled back as a whole."""
+    return len({s.transaction for s in observation.own}) == 1 and observation.own[0].in_transaction
 
 
 def _same_failure(one: Trial, other: Trial) -> bool:

@@ -166,12 +166,12 @@ def _of(
 def _rows(
     connection: "psycopg.Connection[Any]", relation: Relation, columns: list[Column]
 ) -> list[dict[str, str | None]]:
-    """Read two rows as texts, the fullest first: a NULL is no usual value.
+    """Read some rows as texts, the fullest first: a NULL is no usual value.
 
     Of rows as full, the first are the most ordinary ones (``rows.proposals``).
     """
     names = [sql.Identifier(column.name) for column in columns]
-    query = sql.SQL("SELECT {} FROM {} ORDER BY num_nulls({}), {} LIMIT 2").format(
+    query = sql.SQL("SELECT {} FROM {} ORDER BY num_nulls({}), {} LIMIT 8").format(
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
         relation.written,
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
@@ -239,9 +239,9 @@ class _Maker:
                 yield self._unusual(row, column, None)
             values = [*column.labels, *EXTREMES.get(column.type, ())]
             if column.category == "S":
-                values += ["", "x" * (column.length or LONG)]
+                values += ["", *("x" * length for length in (column.length or 300, LONG))]
             values += [value for other in rows[1:] if (value := other[column.name]) is not None]
-            for value in values:
+            for value in dict.fromkeys(values):
                 yield self._unusual(row, column, value)
 
     def _unusual(self, row: dict[str, str | None], column: Column, value: str | None) -> Probe:

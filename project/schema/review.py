@@ -15,15 +15,14 @@ import sqlalchemy as sa
 from project.schema import policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
-from project.schema.drift import version_table
 from project.schema.finding import Finding, Report
 from project.schema.hazards import failure
 from project.schema.hazards.availability import Judge
 from project.schema.observe import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
 from project.schema.previous import previous
+from project.schema.selection import Selection
 from project.schema.sizes import Sizes
-from project.schema.source import Source, SourceError
 
 Progress = Callable[[str], None]
 
@@ -43,7 +42,7 @@ class Review:
 def review(  # noqa: PLR0913
     project: Project,
     server: sa.URL,
-    chosen: Collection[str],
+    chosen: Collection[str] | Selection,
     *,
     sizes: Sizes | None = None,
     running: str | None = None,
@@ -54,7 +53,7 @@ def review(  # noqa: PLR0913
     Args:
         project: Whose revisions.
         server: Where scratch databases are made.
-        chosen: The revisions that production does not have yet.
+        chosen: The revisions that production does not have yet; by name, or how to find them.
         sizes: How large production's tables are; without them, any may be large.
         running: The commit that production runs; without it, the one that new work builds on.
         progress: Told what comes next.
@@ -68,6 +67,8 @@ def review(  # noqa: PLR0913
     with ExitStack() as stack:
         base = stack.enter_context(scratch.database(server))
         source = stack.enter_context(project.open(base))
+        if isinstance(chosen, Selection):
+            chosen = chosen.or_new_work(source)
         plan = Plan.of(source, chosen)
         files = [revision.path for revision in plan.revisions]
         old = stack.enter_context(previous(project, files, running))
@@ -77,7 +78,7 @@ def review(  # noqa: PLR0913
         for revision in plan.base:
             source.upgrade(base, revision)
         bench = Bench(
-            server, base, source, plan, _version_table(source), models=models, said=old.said
+            server, base, source, plan, [source.version_table()], models=models, said=old.said
         )
         found = examine(bench, sizes or Sizes(), progress)
         names = [revision.revision for revision in plan.revisions]
@@ -122,13 +123,6 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
         if (finding.code, finding.line) not in told
     ]
     return Review(trial, tuple(findings))
-
-
-def _version_table(source: Source) -> list[tuple[str, str]]:
-    try:
-        return version_table(source.metadata())
-    except SourceError:  # it has migrations and no models
-        return [("public", "alembic_version")]
 
 
 def _placed(findings: Sequence[Finding], plan: Plan, observation: Observation) -> Iterator[Finding]:

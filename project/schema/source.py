@@ -75,6 +75,7 @@ WANTS = {
     "candidate downgrade": "run the downgrade",
     "hidden": "ask what env.py hides",
     "send": "send the models' statements",
+    "version_table": "find the table of the revision",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -320,6 +321,16 @@ class Source:
 
         """
         return facts.metadata(self._ask("metadata", self._scratch))
+
+    def version_table(self) -> tuple[str, str]:
+        """Tell schema and name of the table in which Alembic keeps the revision.
+
+        Raises:
+            SourceError: env.py failed.
+
+        """
+        schema, name = self._ask("version_table", self._scratch)
+        return schema or "public", name
 
     def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
         """Create the schemas and tables of the models, as their metadata says.

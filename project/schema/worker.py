@@ -5,6 +5,7 @@ reads one JSON answer a line. The interpreter may be the foreign project's own, 
 SQLAlchemy and Alembic, and what lies beside it.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -140,6 +141,11 @@ class Worker:
             "imported": imported(),
         }
 
+    def version_table(self) -> tuple[str | None, str]:
+        """Tell schema and name of Alembic's own table."""
+        context = self.environment.look()[0]
+        return context.version_table_schema, context.version_table
+
     def create_all(self) -> list[dict[str, Any]]:
         """Create schemas and tables as the models say; return the indexes that were refused."""
         _, metadatas = self.models()
@@ -265,7 +271,7 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             | "observe_downgrade"
         ) as verb:
             return getattr(worker, verb)(request["to"])
-        case "metadata" | "create_all" as verb:
+        case "metadata" | "create_all" | "version_table" as verb:
             return getattr(worker, verb)()
     raise AssertionError(request["do"])
 
@@ -310,6 +316,10 @@ def main() -> None:
         moving.move(old, new)
     while (request := conversation.request()) is not None:
         answer(worker, request, conversation)
+    # Whoever registered something gets its turn. To take a thousand models to pieces, object by
+    # object, would take longer than it took to import them.
+    atexit._run_exitfuncs()  # noqa: SLF001 - it has no public name
+    os._exit(0)
 
 
 if __name__ == "__main__":
