@@ -74,7 +74,7 @@ def broken(
         if code:
             cause = _cause(change)
             if _speaks_of_schema(change, code) and _is_unused(change, cause, unused):
-                code, cause = _MAY, f"{cause}. {_BY_HAND}"
+                code, cause = _MAY, f"{cause}. {BY_HAND}"
             groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
     certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
     for (code, table, cause), group in groups.items():
@@ -98,6 +98,7 @@ def _speaks_of_schema(change: Change, code: str) -> bool:
 
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
     kinds = list(dict.fromkeys(change.probe.kind for change in group))
+    shown = next((change for change in group if change.probe.by_models), group[0])
     if code == "old-release-loses-rows":
         message = f"SELECT on {table} finds fewer rows than before."
     elif code == "old-release-reads-new-values":
@@ -109,8 +110,8 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         message,
         level=CODES[code].level,
         object=f"table {table}",
-        found=group[0].probe.statement[:500],
-        remedy=_SEARCH if _BY_HAND in cause else _ADVICE.get(code, ""),
+        found=shown.probe.statement[:500],
+        remedy=_SEARCH if BY_HAND in cause else _ADVICE.get(code, ""),
     )
 
 
@@ -124,7 +125,7 @@ _ADVICE = {
 
 
 #: A release whose models do without it may have SQL beside them.
-_BY_HAND = "The release's models send nothing that fails; SQL written by hand may"
+BY_HAND = "The release's models send nothing that fails; SQL written by hand may"
 
 _SEARCH = "# look for it in SQL that is written by hand, in reports and in other services"
 

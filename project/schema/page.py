@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from project.schema.compatibility import BY_HAND
 from project.schema.finding import Finding, Report, Section
 from project.schema.hazards.codes import CODES
 from project.schema.observe import Observation, Statement, Work
@@ -212,4 +213,6 @@ def _checks(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"Run on production first: {finding.remedy}"
         elif finding.code in CHECKS and finding.code not in told:
             told.add(finding.code)
-            yield f"{CHECKS[finding.code]} ({finding.object})"
+            by_hand = "Is it used by SQL that is written by hand, by a report, by another service?"
+            asked = by_hand if BY_HAND in finding.message else CHECKS[finding.code]
+            yield f"{asked} ({finding.object})"
