@@ -25,7 +25,13 @@ Name = tuple[str, str]
 ALL_OF_THEM = 20
 
 #: How often a table is made smaller because the migration fails on its rows.
-ATTEMPTS = 8
+ATTEMPTS = 12
+
+#: Which of ``touched.LESS`` takes all rows away.
+NOTHING = len(touched.LESS)
+
+#: SQLSTATE of refusals because rows are alike.
+ALIKE = ("23505", "23P01")
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class Bench:
     wanted: set[Name] | None = None
     models: Source | None = None  # of the release still running
     said: str = ""  # whose models these are, or why there are none
+    values: Mapping[str, Collection[str]] = field(default_factory=dict)  # what columns hold
 
     def on_empty_tables(self) -> Trial:
         """Run the revisions as they are, to see what they touch."""
@@ -92,7 +99,8 @@ class Bench:
 
     def with_rows(self, empty: Trial) -> Trial:
         """Run the revisions on rows; on fewer of a table where they fail on it."""
-        self._fill(touched.touched(empty.observation, empty.before, empty.after))
+        most = touched.touched(empty.observation, empty.before, empty.after)
+        self._fill(most)
         failures: list[Finding] = []
         partial: list[Observation] = []
         thinned: dict[str, int] = {}
@@ -112,7 +120,7 @@ class Bench:
                 if failed.code not in {finding.code for finding in failures}:
                     failures.append(failed)
                 trial = empty
-                if not _thin(thinned, partial[-1]):
+                if not _thin(thinned, partial[-1], most):
                     break
                 if not _left_nothing(partial[-1]):
                     stack.close()
@@ -128,7 +136,8 @@ class Bench:
             everything = touched.names(connection) - set(self.leave_out)
             small = len(everything) <= ALL_OF_THEM
             self.wanted = None if small else most
-            touched.fill(connection, everything if small else most, most, self.leave_out)
+            some = everything if small else most
+            touched.fill(connection, some, most, self.leave_out, self.values)
 
     @contextmanager
     def _stand(self) -> "Iterator[_Stand]":
@@ -263,17 +272,22 @@ def _same_failure(one: Trial, other: Trial) -> bool:
     return errors[0] == errors[1] and lengths[0] == lengths[1]
 
 
-def _thin(thinned: dict[str, int], observation: Observation) -> bool:
+def _thin(thinned: dict[str, int], observation: Observation, most: set[Name]) -> bool:
     """Note that the table on which it failed shall have fewer rows the next time."""
     statement = next((s for s in reversed(observation.own) if s.error), None)
-    if statement is None:
-        return False
+    if statement is None:  # Python failed, on whatever rows
+        everything = dict.fromkeys(map(".".join, most), NOTHING)
+        less = thinned != everything
+        thinned.update(everything)
+        return less
     told = statement.error
     name = (told.get("schema_name", ""), told.get("table_name", ""))
     table = ".".join(name if all(name) else touched.named(actions(statement.sql)[0].table))
     if table == "public." or thinned.get(table) == len(touched.LESS):
         return False
-    thinned[table] = thinned.get(table, 0) + 1
+    # One row is like none other; of other failures, what ordinary rows do one of them does.
+    lonely = told.get("sqlstate") in ALIKE
+    thinned[table] = thinned.get(table, 0) + 1 if lonely or table not in thinned else NOTHING
     return True
 
 

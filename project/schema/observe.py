@@ -164,6 +164,16 @@ class Observation:
         """The statements of the revisions themselves."""
         return tuple(statement for statement in self.statements if statement.file)
 
+    @property
+    def last_file(self) -> str:
+        """The file of the last statement, after which Python may have failed; "" if none."""
+        return self.own[-1].file if self.own else ""
+
+    @property
+    def last_line(self) -> int:
+        """Likewise, its line."""
+        return self.own[-1].line if self.own else 0
+
 
 def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) -> Observation:
     """Upgrade a scratch database and observe every statement.

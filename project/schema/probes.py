@@ -208,6 +208,7 @@ class _Maker:
                 self._on,
                 sql.Identifier(column.name),
                 _literal(column, value),
+                usual=column.type != "jsonb",  # few compare a document as a whole
             )
 
     def writing(self, row: dict[str, str | None]) -> Iterator[Probe]:

@@ -78,7 +78,14 @@ def review(  # noqa: PLR0913
         for revision in plan.base:
             source.upgrade(base, revision)
         bench = Bench(
-            server, base, source, plan, [source.version_table()], models=models, said=old.said
+            server,
+            base,
+            source,
+            plan,
+            [source.version_table()],
+            models=models,
+            said=old.said,
+            values=project.values,
         )
         found = examine(bench, sizes or Sizes(), progress)
         names = [revision.revision for revision in plan.revisions]

@@ -1,6 +1,6 @@
 """Which tables new revisions touch, and rows for them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import psycopg
 from psycopg import sql
@@ -66,7 +66,11 @@ def named(table: str) -> Name:
 
 
 def fill(
-    connection: Connection, some: set[Name], most: set[Name], leave_out: Collection[Name]
+    connection: Connection,
+    some: set[Name],
+    most: set[Name],
+    leave_out: Collection[Name],
+    values: Mapping[str, Collection[str]],
 ) -> None:
     """Fill tables and those that they refer to; some of them with more rows."""
     parents: dict[Name, set[Name]] = {}
@@ -90,6 +94,7 @@ def fill(
             seed=SEED,
             rows=count,
             leave_out=[*leave_out, *(everything - wanted)],
+            values=values,
         )
     # How many rows there are tells the observer how large a part a statement reads or changes.
     for name in sorted(reached):

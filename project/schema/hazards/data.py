@@ -183,8 +183,12 @@ def _not_cast_back(
     after = [row[new.columns.index(column)] for row in new.rows]
     if len(before) != len(after):
         return ""
-    for one, other in zip(before, after, strict=True):
-        if one is None or one == other or _equal(one, other, types, connection):
+    pairs = [(one, other) for one, other in zip(before, after, strict=True) if one is not None]
+    if any(other is not None for _, other in pairs):
+        # A cast that makes NULL of some values only is none: an UPDATE did that.
+        pairs = [(one, other) for one, other in pairs if other is not None]
+    for one, other in pairs:
+        if one == other or _equal(one, other, types, connection):
             continue
         return f"{one!r} → {other!r}"[:200]
     return ""

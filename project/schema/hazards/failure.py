@@ -22,6 +22,12 @@ OF_ROWS = {
     "23P01": "may-fail-duplicates",
 }
 
+#: How a project says what its columns hold.
+VALUES = """\
+# in pyproject.toml:
+[tool.project.schema.values]
+"public.TABLE.COLUMN" = ["…"]"""
+
 #: A constraint that says nothing of the rows there are.
 UNCHECKED = re.compile(r"\bNOT\s+(?:VALID|ENFORCED)\b", re.IGNORECASE)
 
@@ -41,6 +47,16 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
     if observation.failure is None:
         return None
     statement = next((s for s in reversed(observation.own) if s.error), None)
+    if statement is None and with_rows:
+        return Finding(
+            "fails-with-rows",
+            f"It fails with rows in the tables: {observation.failure} They hold what the types"
+            " allow; what they hold in production, the catalog does not say.",
+            level="warning",
+            remedy=VALUES,
+            path=observation.last_file,
+            line=observation.last_line,
+        )
     if statement is None:
         return Finding("fails", str(observation.failure))
     state, said = statement.error.get("sqlstate", ""), statement.error.get("message", "")
@@ -218,6 +234,7 @@ WIDER = (
     ("date", "timestamp without time zone"),
     ("date", "timestamp with time zone"),
     ("json", "jsonb"),
+    ("jsonb", "json"),
     ("timestamp without time zone", "timestamp with time zone", "date"),
     ("timestamp with time zone", "timestamp without time zone", "date"),
 )
@@ -323,9 +340,9 @@ def _probe(action: Action, statement: Statement) -> str:
             f"SELECT {column}, count(*) FROM {table}{only} GROUP BY {column} HAVING count(*) > 1;"
         )
     if action.kind == "type":
-        target = re.split(r"\s+(?:USING|COLLATE)\s", action.text, maxsplit=1, flags=re.IGNORECASE)[
-            0
-        ]
+        target, *using = re.split(r"\s+(?:USING|COLLATE)\s", action.text, flags=re.IGNORECASE)
+        if using and not re.fullmatch(rf"\W*{re.escape(column)}\W*::.*", using[0]):
+            return ""  # an expression of its own
         if size := re.fullmatch(
             r"(?:VARCHAR|CHARACTER VARYING|CHAR)\s*\((\d+)\)", target, re.IGNORECASE
         ):
