@@ -149,6 +149,11 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument(
         "--since", metavar="BASE", help="revisions whose files are new since this commit"
     )
+    page.add_argument(
+        "--running",
+        metavar="COMMIT",
+        help="what production runs (default: the commit that the new work builds on)",
+    )
     large = page.add_mutually_exclusive_group()
     large.add_argument(
         "--sizes", type=Path, metavar="FILE", help="production's rows, as scripts/sizes prints them"
@@ -225,10 +230,9 @@ def ask_review(options: argparse.Namespace, server: sa.URL) -> Report:
     elif options.database:
         with connected(database(options.database), read_only=True) as live:
             known = sizes.ask(live)
-    with scratch.database(server) as empty, project.open(empty) as source:
-        named = [options.revisions] if options.revisions else []
-        new = Selection(named, options.since).or_new_work(source)
-    return review(project, server, new, sizes=known, progress=say)
+    new = Selection([options.revisions] if options.revisions else [], options.since)
+    running = options.running or options.since
+    return review(project, server, new, sizes=known, running=running, progress=say)
 
 
 def say(what: str) -> None:

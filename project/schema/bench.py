@@ -1,12 +1,12 @@
 """New revisions, run on copies of one scratch database: on empty tables, then with rows in them."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from project.schema import compatibility, probes, probing, scratch, touched, undoing
+from project.schema import compatibility, probing, scratch, touched, undoing
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.drift import Connection, connected
@@ -14,6 +14,8 @@ from project.schema.finding import Finding
 from project.schema.hazards import data, failure
 from project.schema.hazards.actions import actions
 from project.schema.observe import Observation, observe
+from project.schema.probing import Outcome
+from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
 
@@ -23,7 +25,13 @@ Name = tuple[str, str]
 ALL_OF_THEM = 20
 
 #: How often a table is made smaller because the migration fails on its rows.
-ATTEMPTS = 6
+ATTEMPTS = 12
+
+#: Which of ``touched.LESS`` takes all rows away.
+NOTHING = len(touched.LESS)
+
+#: SQLSTATE of refusals because rows are alike.
+ALIKE = ("23505", "23P01")
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Trial:
     after: Snapshot
     findings: list[Finding] = field(default_factory=list)
     down: Observation | None = None
+    rolled_back: tuple[str, ...] = ()  # what the new release says once the schema is the old one
 
 
 @dataclass
@@ -75,10 +84,14 @@ class Bench:
     leave_out: list[Name]
     nulls: frozenset[Name] = frozenset()
     wanted: set[Name] | None = None
+    models: Source | None = None  # of the release still running
+    said: str = ""  # whose models these are, or why there are none
+    values: Mapping[str, Collection[str]] = field(default_factory=dict)  # what columns hold
 
     def on_empty_tables(self) -> Trial:
         """Run the revisions as they are, to see what they touch."""
-        with self._copy() as database, connected(database) as connection:
+        copy = scratch.database(self.server, template=str(self.base.database))
+        with copy as database, connected(database) as connection:
             before = read(connection, self.leave_out)
             observation = observe(self.source, database, self.plan.target)
             after = read(connection, self.leave_out)
@@ -86,25 +99,32 @@ class Bench:
 
     def with_rows(self, empty: Trial) -> Trial:
         """Run the revisions on rows; on fewer of a table where they fail on it."""
-        self._fill(touched.touched(empty.observation, empty.before, empty.after))
+        most = touched.touched(empty.observation, empty.before, empty.after)
+        self._fill(most)
         failures: list[Finding] = []
         partial: list[Observation] = []
         thinned: dict[str, int] = {}
         trial = empty
-        for _ in range(ATTEMPTS):
-            trial = self._attempt(thinned)
-            failed = failure.failed(trial.observation, trial.before, with_rows=True)
-            if failed is None:
-                break
-            if empty.observation.failure and _same_failure(empty, trial):
-                failed = failure.failed(empty.observation, trial.before, with_rows=False)
-                return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
-            partial.append(trial.observation)
-            if failed.code not in {finding.code for finding in failures}:
-                failures.append(failed)
-            trial = empty
-            if not _thin(thinned, partial[-1]):
-                break
+        with ExitStack() as stack:
+            stand: _Stand | None = None
+            for _ in range(ATTEMPTS):
+                stand = stand or stack.enter_context(self._stand())
+                trial = self._attempt(stand, empty.before, thinned)
+                failed = failure.failed(trial.observation, trial.before, with_rows=True)
+                if failed is None:
+                    break
+                if empty.observation.failure and _same_failure(empty, trial):
+                    failed = failure.failed(empty.observation, trial.before, with_rows=False)
+                    return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
+                partial.append(trial.observation)
+                if failed.code not in {finding.code for finding in failures}:
+                    failures.append(failed)
+                trial = empty
+                if not _thin(thinned, partial[-1], most):
+                    break
+                if not _left_nothing(partial[-1]):
+                    stack.close()
+                    stand = None
         return replace(
             trial,
             observation=_whole(partial, trial.observation),
@@ -116,42 +136,42 @@ class Bench:
             everything = touched.names(connection) - set(self.leave_out)
             small = len(everything) <= ALL_OF_THEM
             self.wanted = None if small else most
-            touched.fill(connection, everything if small else most, most, self.leave_out)
+            some = everything if small else most
+            touched.fill(connection, some, most, self.leave_out, self.values)
 
-    def _attempt(self, thinned: dict[str, int]) -> Trial:
+    @contextmanager
+    def _stand(self) -> "Iterator[_Stand]":
         with (
-            self._copy() as database,
+            scratch.database(self.server, template=str(self.base.database)) as database,
             connected(database) as connection,
             probing.application_role(connection) as role,
         ):
-            before = read(connection, self.leave_out)
-            asked = [
-                probe
-                for probe in probes.probes(connection, self.wanted)
-                if (probe.relation.schema, probe.relation.name) not in self.leave_out
-            ]
-            old = probing.outcomes(connection, asked, role)
-            for table, count in thinned.items():
-                touched.keep(connection, table, count)
-            if thinned:
-                fewer = probing.outcomes(connection, asked, role)
-                old = [
-                    replace(o, rows=min(o.rows, f.rows)) for o, f in zip(old, fewer, strict=True)
-                ]
-            rows_before = data.picture(connection, self.wanted, self.leave_out)
-            self.nulls = frozenset(touched.nulls(rows_before))
-            observation = observe(self.source, database, self.plan.target)
-            after = read(connection, self.leave_out)
-            trial = Trial(observation, before, after)
-            if observation.failure is not None:
-                return trial
-            new = probing.outcomes(connection, asked, role)
-            rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
-            trial.findings += data.lost(rows_before, rows_after, connection)
-            found = compatibility.changes(asked, old, new)
-            trial.findings += self._compatibility(trial, found)
-            trial.findings += failure.invalid_indexes(before, after)
-            trial.findings += self._there_and_back(trial, database, connection, rows_before)
+            running = Running(connection, database, role, self.models, self.wanted)
+            old = running.begin(self.leave_out)
+            if running.refused:
+                self.models, self.said = None, f"not known: {running.refused}"
+            yield _Stand(database, connection, running, old)
+
+    def _attempt(self, stand: "_Stand", before: Snapshot, thinned: Mapping[str, int]) -> Trial:
+        database, connection, running = stand.database, stand.connection, stand.running
+        stand.take_away(thinned)
+        rows_before = data.picture(connection, self.wanted, self.leave_out)
+        self.nulls = frozenset(touched.nulls(rows_before))
+        observation = observe(self.source, database, self.plan.target)
+        if observation.failure is not None:
+            return Trial(observation, before, before)
+        after = read(connection, self.leave_out)
+        trial = Trial(observation, before, after)
+        new = running.again()
+        rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
+        trial.findings += data.lost(rows_before, rows_after, connection)
+        found = compatibility.changes(running.asked, stand.old, new)
+        trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
+        trial.findings += failure.invalid_indexes(before, after)
+        rolled_back = RolledBack(self.source, database, running.role, self.wanted)
+        trial.findings += self._there_and_back(
+            trial, database, connection, rows_before, rolled_back
+        )
         return trial
 
     def _still_wanted(self, before: data.Picture) -> "set[Name | int] | None":
@@ -162,19 +182,24 @@ class Bench:
         return self.wanted | oids
 
     def _compatibility(
-        self, trial: Trial, found: Sequence[compatibility.Change]
+        self, trial: Trial, found: Sequence[compatibility.Change], unused: set[str]
     ) -> Iterator[Finding]:
         lost = {
             finding.object.partition(" ")[2]
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
-        yield from compatibility.broken(found, trial.before, lost)
+        yield from compatibility.broken(found, trial.before, lost, unused)
         differing = differences(trial.before, trial.after)
-        yield from compatibility.of_catalog(differing, trial.after)
+        yield from compatibility.of_catalog(differing, trial.before, trial.after)
 
     def _there_and_back(
-        self, trial: Trial, database: sa.URL, connection: Connection, rows_before: data.Picture
+        self,
+        trial: Trial,
+        database: sa.URL,
+        connection: Connection,
+        rows_before: data.Picture,
+        new_release: RolledBack,
     ) -> Iterator[Finding]:
         """Go down again, and up again, all revisions together, and compare with what was."""
         first, last = self.plan.revisions[0], self.plan.revisions[-1]
@@ -183,16 +208,21 @@ class Bench:
             return
         if self.plan.target == "heads":
             return  # several heads, which is told: there is no one way back
+        new_release.begin()
         to = f"{first.revision}@{(*first.down_revisions, 'base')[0]}"
         trial.down = observe(self.source, database, to, down=True)
         if trial.down.failure is not None:
             yield undoing.failed(last, "downgrade", trial.down.failure)
             return
+        trial.rolled_back = tuple(new_release.broken())
         restored = differences(trial.before, read(connection, self.leave_out))
         yield from undoing.not_the_same(last, "downgrade", restored)
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)
-            yield from undoing.lost(last, rows_before.contents, rows_after.contents)
+            told = {finding.object for finding in trial.findings}
+            for finding in undoing.lost(last, rows_before.contents, rows_after.contents):
+                if finding.object.replace(" public.", " ") not in told:  # lost on the way up
+                    yield finding
         try:
             self.source.upgrade(database, self.plan.target)
         except SourceError as error:
@@ -201,8 +231,35 @@ class Bench:
         repeated = differences(trial.after, read(connection, self.leave_out))
         yield from undoing.not_the_same(last, "second upgrade", repeated)
 
-    def _copy(self) -> "AbstractContextManager[sa.URL]":
-        return scratch.database(self.server, template=str(self.base.database))
+
+@dataclass
+class _Stand:
+    """A copy with rows, and the release at work on it."""
+
+    database: sa.URL
+    connection: Connection
+    running: Running
+    old: list[Outcome]  # how what the release sends ends before the migration
+    taken: dict[str, int] = field(default_factory=dict)  # which rows of a table are gone, if any
+
+    def take_away(self, thinned: Mapping[str, int]) -> None:
+        """Leave tables fewer rows: what is found among fewer is no loss of the migration's."""
+        for table, times in thinned.items():
+            if self.taken.get(table) != times:
+                touched.without(self.connection, table, touched.LESS[times - 1])
+        if thinned == self.taken:
+            return
+        self.taken = dict(thinned)
+        fewer = self.running.again()
+        self.old = [
+            replace(old, rows=min(old.rows, now.rows))
+            for old, now in zip(self.old, fewer, strict=True)
+        ]
+
+
+def _left_nothing(observation: Observation) -> bool:
+    """Whether a migration that failed has been rolled back as a whole."""
+    return len({s.transaction for s in observation.own}) == 1 and observation.own[0].in_transaction
 
 
 def _same_failure(one: Trial, other: Trial) -> bool:
@@ -215,17 +272,22 @@ def _same_failure(one: Trial, other: Trial) -> bool:
     return errors[0] == errors[1] and lengths[0] == lengths[1]
 
 
-def _thin(thinned: dict[str, int], observation: Observation) -> bool:
-    """Note that the table on which it failed shall have one row, or then none."""
+def _thin(thinned: dict[str, int], observation: Observation, most: set[Name]) -> bool:
+    """Note that the table on which it failed shall have fewer rows the next time."""
     statement = next((s for s in reversed(observation.own) if s.error), None)
-    if statement is None:
-        return False
+    if statement is None:  # Python failed, on whatever rows
+        everything = dict.fromkeys(map(".".join, most), NOTHING)
+        less = thinned != everything
+        thinned.update(everything)
+        return less
     told = statement.error
-    table = ".".join(filter(None, (told.get("schema_name", ""), told.get("table_name", ""))))
-    table = table or ".".join(touched.named(actions(statement.sql)[0].table))
-    if table in ("", "public.") or thinned.get(table) == 0:
+    name = (told.get("schema_name", ""), told.get("table_name", ""))
+    table = ".".join(name if all(name) else touched.named(actions(statement.sql)[0].table))
+    if table == "public." or thinned.get(table) == len(touched.LESS):
         return False
-    thinned[table] = 0 if table in thinned else 1
+    # One row is like none other; of other failures, what ordinary rows do one of them does.
+    lonely = told.get("sqlstate") in ALIKE
+    thinned[table] = thinned.get(table, 0) + 1 if lonely or table not in thinned else NOTHING
     return True
 
 

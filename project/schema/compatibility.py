@@ -17,6 +17,9 @@ from project.schema.snapshot import MISSING, Difference, Key, Snapshot
 #: Classes of errors that speak of the value: another one would have passed.
 OF_VALUES = ("22", "23")
 
+#: The same of a column in a list, in a condition, and to the left of an assignment.
+NO_COLUMN = re.compile(r'^column (?:\w+\.)*"?(\w+)"?(?: of relation "[^"]*")? does not exist$')
+
 NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
 
 
@@ -27,14 +30,20 @@ class Change:
     probe: Probe
     before: Outcome
     after: Outcome
+    partly: bool = False  # others of its kind still work on that table
 
 
 def changes(
     asked: Sequence[Probe], before: Sequence[Outcome], after: Sequence[Outcome]
 ) -> list[Change]:
     """Return what worked before and ends differently now."""
+    served = {
+        (str(probe.relation), probe.kind)
+        for probe, new in zip(asked, after, strict=True)
+        if not new.sqlstate
+    }
     return [
-        Change(probe, old, new)
+        Change(probe, old, new, (str(probe.relation), probe.kind) in served)
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -46,13 +55,17 @@ def _drifted(old: Outcome, new: Outcome) -> list[tuple[str, str]]:
     return [(one, other) for one, other in pairs if one and other and one != other]
 
 
-def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterator[Finding]:
+def broken(
+    found: Sequence[Change], before: Snapshot, lost: set[str], unused: set[str]
+) -> Iterator[Finding]:
     """Tell what breaks and what may break, each table and cause once.
 
     Args:
         found: What ended differently.
         before: The catalog as the release knows it.
         lost: Tables whose rows the migration deletes, which is told elsewhere.
+        unused: Tables on which what the release's models send still works, and ``table.column``
+            of those that the models have not.
 
     """
     groups: dict[tuple[str, str, str], list[Change]] = {}
@@ -60,6 +73,8 @@ def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterato
         code = _code(change, before, lost)
         if code:
             cause = _cause(change)
+            if _speaks_of_schema(change, code) and _is_unused(change, cause, unused):
+                code, cause = _MAY, f"{cause}. {BY_HAND}"
             groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
     certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
     for (code, table, cause), group in groups.items():
@@ -68,8 +83,22 @@ def broken(found: Sequence[Change], before: Snapshot, lost: set[str]) -> Iterato
         yield _finding(code, table, cause, group)
 
 
+def _is_unused(change: Change, cause: str, unused: set[str]) -> bool:
+    """Tell that the models of the release do without the table, or the column that is gone."""
+    table = str(change.probe.relation)
+    column = re.fullmatch('column "(.*)" does not exist', cause)
+    return table in unused or bool(column and f"{table}.{column[1]}" in unused)
+
+
+def _speaks_of_schema(change: Change, code: str) -> bool:
+    """Tell that the statement fails for what it names, whatever the values are."""
+    values = change.after.sqlstate.startswith(OF_VALUES)
+    return code == "old-release-breaks" or (code == _MAY and not values)
+
+
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
     kinds = list(dict.fromkeys(change.probe.kind for change in group))
+    shown = next((change for change in group if change.probe.by_models), group[0])
     if code == "old-release-loses-rows":
         message = f"SELECT on {table} finds fewer rows than before."
     elif code == "old-release-reads-new-values":
@@ -81,8 +110,8 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         message,
         level=CODES[code].level,
         object=f"table {table}",
-        found=group[0].probe.statement[:500],
-        remedy=_ADVICE.get(code, ""),
+        found=shown.probe.statement[:500],
+        remedy=_SEARCH if BY_HAND in cause else _ADVICE.get(code, ""),
     )
 
 
@@ -95,6 +124,12 @@ _ADVICE = {
 }
 
 
+#: A release whose models do without it may have SQL beside them.
+BY_HAND = "The release's models send nothing that fails; SQL written by hand may"
+
+_SEARCH = "# look for it in SQL that is written by hand, in reports and in other services"
+
+
 def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     probe, after = change.probe, change.after
     table = str(probe.relation)
@@ -105,7 +140,9 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
             return "old-release-loses-rows" if whole and table not in lost else ""
         return "old-release-reads-new-values" if _drifted(change.before, after) else ""
     if after.sqlstate == DENIED and "for sequence" in after.message:
-        return "old-release-may-break"
+        return _MAY
+    if after.sqlstate == DENIED and "row-level security" in after.message and change.partly:
+        return _MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
     if after.constraint and not _numbered_anew(change) and _is_old(change, before):
@@ -156,19 +193,32 @@ def _cause(change: Change) -> str:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
+    message = NO_COLUMN.sub(r'column "\1" does not exist', message)
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
 
 
-def of_catalog(differing: Sequence[Difference], after: Snapshot) -> Iterator[Finding]:
+def of_catalog(
+    differing: Sequence[Difference], before: Snapshot, after: Snapshot
+) -> Iterator[Finding]:
     """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
 
     A type that changed is noticed by statements that are prepared; a label that is new, by an old
     reader; a function that is gone, by whoever called it.
     """
+    enums = {item.key.name[-1] for item in before.of_kind("enum")}
+    enums_now = {item.key.name[-1] for item in after.of_kind("enum")}
     for difference in differing:
         key, kind = difference.key, difference.key.kind
         name = ".".join(key.name).removeprefix("public.")
         if kind == "column" and difference.attribute == "type" and key in after.items:
+            if str(difference.expected) in enums and str(difference.found) not in enums_now:
+                yield _noted(
+                    _MAY,
+                    f"{name} is no {difference.expected} any more; drivers that name a parameter's"
+                    " type (asyncpg) fail to compare it.",
+                    f"column {name}",
+                    "# release code first that knows the new type",
+                )
             yield _noted(
                 "prepared-statements",
                 f"The type of {name} changes: each open connection that has prepared a statement"

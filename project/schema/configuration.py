@@ -58,6 +58,7 @@ class Project:
     safe: bool = True  # whether autogenerate writes what requests in flight do not notice
     undeclared: bool = True  # whether to speak of what models cannot say
     levels: Mapping[str, str] = field(default_factory=dict)  # of a review's codes: "off", "error"
+    moved: tuple[Path, Path] | None = None  # from where it is installed to where it is
 
     @classmethod
     def load(  # noqa: PLR0913
@@ -125,6 +126,7 @@ class Project:
             folder=self.folder,
             arguments=self.arguments,
             prepare=self.prepare,
+            moved=self.moved,
         )
 
     def begin(self, database: sa.URL) -> None:

@@ -10,6 +10,7 @@ Sources:
 
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -80,6 +81,7 @@ class Lock:
     relation: Relation
     mode: str
     taken: bool  # by this statement, not by an earlier one of the same transaction
+    asked: str = ""  # the strongest that this statement asked for; empty if it had all it wants
 
     @property
     def blocks_writers(self) -> bool:
@@ -92,10 +94,19 @@ class Lock:
         return MODES.index(self.mode) >= BLOCKS_READERS
 
     @property
+    def is_inherited(self) -> bool:
+        """Whether it makes others wait and the statement asked for less than that."""
+        return self.blocks_writers and 0 <= _strength(self.asked) < BLOCKS_WRITERS
+
+    @property
     def name(self) -> str:
         """The mode as the manual writes it: ``ACCESS EXCLUSIVE``."""
         words = "".join(f" {c}" if c.isupper() else c for c in self.mode.removesuffix("Lock"))
         return words.strip().upper()
+
+
+def _strength(mode: str) -> int:
+    return MODES.index(mode) if mode else -1
 
 
 @dataclass(frozen=True)
@@ -152,6 +163,16 @@ class Observation:
     def own(self) -> tuple[Statement, ...]:
         """The statements of the revisions themselves."""
         return tuple(statement for statement in self.statements if statement.file)
+
+    @property
+    def last_file(self) -> str:
+        """The file of the last statement, after which Python may have failed; "" if none."""
+        return self.own[-1].file if self.own else ""
+
+    @property
+    def last_line(self) -> int:
+        """Likewise, its line."""
+        return self.own[-1].line if self.own else 0
 
 
 def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) -> Observation:
@@ -232,7 +253,7 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         dict(before),
         {told["file"] for told in before.values()},
     )
-    transaction, held = "", frozenset[tuple[int, str]]()
+    transaction, held = "", frozenset[Held]()
     for note in notes:
         after = note.get("after") or {}
         statement = Statement(
@@ -255,8 +276,9 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         if statement.can_share:
             if statement.transaction != transaction:
                 held = frozenset()
-            locks = tuple(_locks(seen["locks"] or [], known, held))
-            held = frozenset((lock.relation.oid, lock.mode) for lock in locks)
+            told = seen["locks"] or []
+            locks = tuple(_locks(told, known, held))
+            held = frozenset((oid, mode) for oid, modes in told for mode in modes)
         else:
             locks = tuple(_inferred(changed, known))
         transaction = statement.transaction
@@ -265,13 +287,16 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         yield replace(statement, locks=locks, work=work)
 
 
-def _locks(
-    told: Sequence[Sequence[Any]], known: _Known, held: frozenset[tuple[int, str]]
-) -> Iterator[Lock]:
+#: A relation and a mode in which it is locked.
+Held = tuple[int, str]
+
+
+def _locks(told: Sequence[Sequence[Any]], known: _Known, held: frozenset[Held]) -> Iterator[Lock]:
     for oid, modes in told:
         if relation := known.before.get(oid):
             mode = max(modes, key=MODES.index)
-            yield Lock(relation, mode, taken=(oid, mode) not in held)
+            asked = max((m for m in modes if (oid, m) not in held), key=MODES.index, default="")
+            yield Lock(relation, mode, taken=asked == mode, asked=asked)
 
 
 def _inferred(told: Sequence[Told], known: _Known) -> Iterator[Lock]:
@@ -295,6 +320,7 @@ def _inferred(told: Sequence[Told], known: _Known) -> Iterator[Lock]:
 
 
 def _work(told: Sequence[Told], known: _Known) -> Iterator[Work]:
+    built = Counter(each["of"] for each in told if each["file"] not in known.files)
     for each in told:
         table, last = known.table(each), known.last.get(each["oid"])
         if table is None:
@@ -306,7 +332,9 @@ def _work(told: Sequence[Told], known: _Known) -> Iterator[Work]:
             elif last is not None and each["read"] - last["read"] >= max(3, PART * table.rows):
                 yield Work("scan", table, index=each["name"], rows=each["read"] - last["read"])
         elif last is not None:
-            if new_file and each["bytes"] == 0 < last["bytes"]:
+            # TRUNCATE reads nothing, but for the indexes that it makes anew.
+            unread = each["scans"] - last["scans"] <= built[each["oid"]]
+            if new_file and unread and each["bytes"] == 0 < last["bytes"]:
                 yield Work("empty", table, rows=table.rows)
             elif new_file:
                 yield Work("rewrite", table, rows=table.rows)

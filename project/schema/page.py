@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from project.schema.compatibility import BY_HAND
 from project.schema.finding import Finding, Report, Section
 from project.schema.hazards.codes import CODES
 from project.schema.observe import Observation, Statement, Work
@@ -20,6 +21,9 @@ VERBS = {
     "update": "updates",
     "delete": "deletes from",
 }
+
+#: Codes that say of rows that no downgrade brings them back.
+LOSSES = {"table-lost", "column-lost", "rows-deleted", "cast-loses-data", "values-overwritten"}
 
 #: What a person must look at, and why a machine cannot.
 CHECKS = {
@@ -41,6 +45,8 @@ class Reviewed:
     down: Observation | None
     before: Snapshot
     after: Snapshot
+    rolled_back: Sequence[str] = ()  # what the new release says once the schema is the old one
+    running: str = ""  # whose models the release still running has
 
 
 def page(reviewed: Reviewed) -> Report:
@@ -59,10 +65,11 @@ def page(reviewed: Reviewed) -> Report:
     ]
     own = reviewed.up.own
     transactions = {s.transaction or str(place) for place, s in enumerate(own)}
-    counted = f"{len(reviewed.revisions)} revisions, {len(own)} statements"
+    counted = f"{_counted(len(reviewed.revisions), 'revision')}, {_counted(len(own), 'statement')}"
     facts = (
-        f"{counted} in {len(transactions)} transactions",
+        f"{counted} in {_counted(len(transactions), 'transaction')}",
         f"PostgreSQL {reviewed.before.server_version // 10000}",
+        *([f"the release still running: {reviewed.running}"] if reviewed.running else []),
     )
     return Report(
         f"review of {names}",
@@ -71,6 +78,10 @@ def page(reviewed: Reviewed) -> Report:
         verdict(findings),
         tuple(section for section in sections if section.rows or section.text),
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -181,9 +192,18 @@ def _there_and_back(reviewed: Reviewed) -> Section:
         said = f"Up, down and up again is not as it was: {', '.join(sorted(bad))}."
     elif "irreversible" in codes:
         said = "It cannot be undone, and says so."
+    elif LOSSES & codes:
+        said = "Up, down and up again: the catalog is what it was; what is lost is told above."
     else:
         said = "Up, down and up again: the catalog and the rows are what they were."
-    return Section("There and back", "list", rows=((said,),))
+    lines = [said]
+    if reviewed.rolled_back:
+        lines.append(
+            "Once downgraded, the new release fails, so its code goes back first: "
+            + "; ".join(reviewed.rolled_back)
+            + "."
+        )
+    return Section("There and back", "list", rows=tuple((line,) for line in lines))
 
 
 def _checks(findings: Sequence[Finding]) -> Iterator[str]:
@@ -193,4 +213,6 @@ def _checks(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"Run on production first: {finding.remedy}"
         elif finding.code in CHECKS and finding.code not in told:
             told.add(finding.code)
-            yield f"{CHECKS[finding.code]} ({finding.object})"
+            by_hand = "Is it used by SQL that is written by hand, by a report, by another service?"
+            asked = by_hand if BY_HAND in finding.message else CHECKS[finding.code]
+            yield f"{asked} ({finding.object})"

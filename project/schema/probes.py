@@ -56,7 +56,7 @@ COLUMNS = """
     ORDER BY attrelid, attnum
 """
 
-#: What numbers of a type reach, for those who write them.
+#: What values of a type reach, for those who write them.
 EXTREMES = {
     "smallint": ("-32768", "32767"),
     "integer": ("-2147483648", "2147483647"),
@@ -64,10 +64,15 @@ EXTREMES = {
     "numeric": ("-1", "0"),
     "double precision": ("-1", "1e300"),
     "real": ("-1", "1e30"),
+    "uuid": ("ffffffff-ffff-4fff-bfff-ffffffffffff",),
     "date": ("1900-01-01", "2100-01-01"),
     "timestamp without time zone": ("1900-01-01", "2100-01-01"),
     "timestamp with time zone": ("1900-01-01 00:00:00+00", "2100-01-01 00:00:00+00"),
 }
+
+
+#: Characters of a text that has no limit: more than anybody limits it to.
+LONG = 5000
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ class Probe:
     #: Whether a release surely sends the like; otherwise it only may: a NULL, an extreme value.
     usual: bool = True
     setup: str = ""  # executed before, by the owner; it may fail
+    by_models: bool = False  # made by the release's models, not from its schema
 
 
 def probes(
@@ -160,13 +166,16 @@ def _of(
 def _rows(
     connection: "psycopg.Connection[Any]", relation: Relation, columns: list[Column]
 ) -> list[dict[str, str | None]]:
-    """Read two rows as texts, the fullest first: a NULL is no usual value."""
+    """Read some rows as texts, the fullest first: a NULL is no usual value.
+
+    Of rows as full, the first are the most ordinary ones (``rows.proposals``).
+    """
     names = [sql.Identifier(column.name) for column in columns]
-    query = sql.SQL("SELECT {} FROM {} ORDER BY num_nulls({}), {} LIMIT 2").format(
+    query = sql.SQL("SELECT {} FROM {} ORDER BY num_nulls({}), {} LIMIT 8").format(
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
         relation.written,
         sql.SQL(", ").join(sql.SQL("{}::text").format(name) for name in names),
-        sql.SQL("{}::text").format(names[0]),
+        sql.SQL("{}::text").format(names[0]) if relation.kind == "v" else sql.SQL("tableoid, ctid"),
     )
     try:
         with connection.transaction():
@@ -199,6 +208,7 @@ class _Maker:
                 self._on,
                 sql.Identifier(column.name),
                 _literal(column, value),
+                usual=column.type != "jsonb",  # few compare a document as a whole
             )
 
     def writing(self, row: dict[str, str | None]) -> Iterator[Probe]:
@@ -230,9 +240,9 @@ class _Maker:
                 yield self._unusual(row, column, None)
             values = [*column.labels, *EXTREMES.get(column.type, ())]
             if column.category == "S":
-                values += ["", "x" * (column.length or 300)]
+                values += ["", *("x" * length for length in (column.length or 300, LONG))]
             values += [value for other in rows[1:] if (value := other[column.name]) is not None]
-            for value in values:
+            for value in dict.fromkeys(values):
                 yield self._unusual(row, column, value)
 
     def _unusual(self, row: dict[str, str | None], column: Column, value: str | None) -> Probe:

@@ -5,7 +5,9 @@ they touch, and then with rows in those. Each statement is observed, rows and ca
 after are compared, and what the release still running would send is sent before and after.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -13,13 +15,14 @@ import sqlalchemy as sa
 from project.schema import policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
-from project.schema.drift import version_table
 from project.schema.finding import Finding, Report
 from project.schema.hazards import failure
 from project.schema.hazards.availability import Judge
+from project.schema.observe import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
+from project.schema.previous import previous
+from project.schema.selection import Selection
 from project.schema.sizes import Sizes
-from project.schema.source import Source, SourceError
 
 Progress = Callable[[str], None]
 
@@ -36,12 +39,13 @@ class Review:
     findings: tuple[Finding, ...]
 
 
-def review(
+def review(  # noqa: PLR0913
     project: Project,
     server: sa.URL,
-    chosen: Collection[str],
+    chosen: Collection[str] | Selection,
     *,
     sizes: Sizes | None = None,
+    running: str | None = None,
     progress: Progress = _silent,
 ) -> Report:
     """Run the chosen revisions, judge them, and write the page for a reviewer.
@@ -49,23 +53,40 @@ def review(
     Args:
         project: Whose revisions.
         server: Where scratch databases are made.
-        chosen: The revisions that production does not have yet.
+        chosen: The revisions that production does not have yet; by name, or how to find them.
         sizes: How large production's tables are; without them, any may be large.
+        running: The commit that production runs; without it, the one that new work builds on.
         progress: Told what comes next.
 
     Raises:
-        UsageError: there is nothing to review.
+        UsageError: there is nothing to review, or git does not know the commit.
         SourceError: the project cannot be imported, or the review's beginning not be reached.
         ScratchError: the server gives no scratch database.
 
     """
-    with scratch.database(server) as base, project.open(base) as source:
+    with ExitStack() as stack:
+        base = stack.enter_context(scratch.database(server))
+        source = stack.enter_context(project.open(base))
+        if isinstance(chosen, Selection):
+            chosen = chosen.or_new_work(source)
         plan = Plan.of(source, chosen)
+        files = [revision.path for revision in plan.revisions]
+        old = stack.enter_context(previous(project, files, running))
+        models = stack.enter_context(old.project.open(base)) if old.project else None
         project.begin(base)
         progress("bringing a database to where production stands")
         for revision in plan.base:
             source.upgrade(base, revision)
-        bench = Bench(server, base, source, plan, _version_table(source))
+        bench = Bench(
+            server,
+            base,
+            source,
+            plan,
+            [source.version_table()],
+            models=models,
+            said=old.said,
+            values=project.values,
+        )
         found = examine(bench, sizes or Sizes(), progress)
         names = [revision.revision for revision in plan.revisions]
         findings = [
@@ -78,11 +99,13 @@ def review(
     trial = found.trial
     reviewed = Reviewed(
         names,
-        tuple(_placed(findings, plan)),
+        tuple(_placed(findings, plan, trial.observation)),
         trial.observation,
         trial.down,
         trial.before,
         trial.after,
+        trial.rolled_back,
+        bench.said,
     )
     return project.relative(page(reviewed))
 
@@ -109,15 +132,37 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     return Review(trial, tuple(findings))
 
 
-def _version_table(source: Source) -> list[tuple[str, str]]:
-    try:
-        return version_table(source.metadata())
-    except SourceError:  # it has migrations and no models
-        return [("public", "alembic_version")]
-
-
-def _placed(findings: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
-    """Give findings that no statement is to blame for the file of the last revision."""
+def _placed(findings: Sequence[Finding], plan: Plan, observation: Observation) -> Iterator[Finding]:
+    """Say which line is to blame, where a finding does not know; if none is, the last revision."""
     for finding in findings:
-        path = finding.path or str(plan.revisions[-1].path)
-        yield replace(finding, path=path, line=finding.line or 1)
+        if finding.path:
+            yield replace(finding, line=finding.line or 1)
+        elif statement := _cause(finding, observation):
+            yield replace(finding, path=statement.file, line=statement.line)
+        else:
+            yield replace(finding, path=str(plan.revisions[-1].path), line=1)
+
+
+def _cause(finding: Finding, observation: Observation) -> Statement | None:
+    """Find the statement that changed the table that a finding is about, best with its column."""
+    kind, _, name = finding.object.partition(" ")
+    names = set(re.findall(r'"(\w+)"', finding.message))
+    if kind == "column":
+        name, _, column = name.rpartition(".")
+        names.add(column)
+    own = [s for s in observation.own if kind not in ("column", "table") or _touches(s, name)]
+    named = [s for s in own if names & set(re.findall(r"\w+", s.sql))]
+    if kind in ("column", "table"):
+        return next(iter([*named, *own]), None)
+    return next((s for s in own if name.rpartition(".")[2] in re.findall(r"\w+", s.sql)), None)
+
+
+def _touches(statement: Statement, table: str) -> bool:
+    table = table.removeprefix("public.")
+    named = table.rpartition(".")[2] in re.findall(r"\w+", statement.sql)
+    locked = (
+        lock.relation
+        for lock in statement.locks
+        if lock.mode not in MODES[:2] and (lock.taken or named)
+    )
+    return any(str(r) == table for r in (*locked, *(work.table for work in statement.work)))

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -74,6 +74,8 @@ WANTS = {
     "candidate upgrade": "run the upgrade",
     "candidate downgrade": "run the downgrade",
     "hidden": "ask what env.py hides",
+    "send": "send the models' statements",
+    "version_table": "find the table of the revision",
 }
 
 #: Seconds that a worker may take to end when nothing is asked of it any more.
@@ -138,6 +140,7 @@ class Source:
         folder: Path | None = None,
         arguments: Sequence[str] = (),
         prepare: str | None = None,
+        moved: tuple[Path, Path] | None = None,
     ) -> Self:
         """Start the process.
 
@@ -151,6 +154,7 @@ class Source:
             folder: Where the project is run; the configuration's folder, unless given.
             arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
             prepare: Python that is run in the process before anything of the project.
+            moved: The folder that the project is installed from, and the one that it is in.
 
         Raises:
             SourceError: there is no such configuration, folder or interpreter.
@@ -172,6 +176,7 @@ class Source:
             url_variable=url_env,
             arguments=list(arguments),
             prepare=prepare,
+            moved=[str(path) for path in moved or ()],
         )
         return source
 
@@ -317,6 +322,16 @@ class Source:
         """
         return facts.metadata(self._ask("metadata", self._scratch))
 
+    def version_table(self) -> tuple[str, str]:
+        """Tell schema and name of the table in which Alembic keeps the revision.
+
+        Raises:
+            SourceError: env.py failed.
+
+        """
+        schema, name = self._ask("version_table", self._scratch)
+        return schema or "public", name
+
     def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
         """Create the schemas and tables of the models, as their metadata says.
 
@@ -341,6 +356,35 @@ class Source:
 
         """
         return list(self._ask("hidden", url, [(key.kind, key.name) for key in keys]))
+
+    def send(
+        self,
+        url: sa.URL,
+        role: str | None,
+        tables: Collection[tuple[str, str]] | None,
+        *,
+        again: bool,
+    ) -> Mapping[str, Any]:
+        """Send what the models of the project send to a database, of which nothing remains.
+
+        Args:
+            url: A database with rows.
+            role: As whom.
+            tables: Schema and name of those that matter; None for all.
+            again: Send the statements of the last time, with the same values.
+
+        Returns:
+            ``tables``, all that the models have, and ``sent``, each statement and how it ended.
+
+        Raises:
+            SourceError: env.py failed, or gives no metadata.
+
+        """
+        wanted = None if tables is None else sorted(tables)
+        told: Mapping[str, Any] = self._ask(
+            "send", url, {"role": role, "tables": wanted, "again": again}
+        )
+        return told
 
     def _ask(self, wish: str, url: sa.URL, to: object = "", progress: Progress = silent) -> Any:  # noqa: ANN401
         want = WANTS[wish].format(to=to)

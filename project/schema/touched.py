@@ -1,6 +1,6 @@
 """Which tables new revisions touch, and rows for them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import psycopg
 from psycopg import sql
@@ -11,6 +11,7 @@ from project.schema.hazards.actions import actions
 from project.schema.hazards.data import Picture
 from project.schema.observe import Observation, Relation
 from project.schema.roundtrip import SEED
+from project.schema.rows.proposals import FIRST_EXTREME, LAST_EXTREME, WITH_NULLS
 from project.schema.snapshot import Snapshot, differences
 
 Name = tuple[str, str]
@@ -33,7 +34,7 @@ def names(connection: Connection) -> set[Name]:
 
 
 def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set[Name]:
-    """Return the tables that the revisions lock, change or write, and what uses their types."""
+    """Return the tables that the revisions lock, read or write, and what uses their types."""
     found: set[Name] = set()
     types: set[str] = set()
     for difference in differences(catalog, later):
@@ -46,7 +47,7 @@ def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set
             found.add((item.key.name[0], item.key.name[1]))
     before = observation.before
     for statement in observation.own:
-        relations = [lock.relation for lock in statement.locks if lock.mode != "AccessShareLock"]
+        relations = [lock.relation for lock in statement.locks]
         for relation in [*relations, *(work.table for work in statement.work)]:
             table: Relation | None = before.get(relation.of, relation)
             while table is not None:
@@ -65,7 +66,11 @@ def named(table: str) -> Name:
 
 
 def fill(
-    connection: Connection, some: set[Name], most: set[Name], leave_out: Collection[Name]
+    connection: Connection,
+    some: set[Name],
+    most: set[Name],
+    leave_out: Collection[Name],
+    values: Mapping[str, Collection[str]],
 ) -> None:
     """Fill tables and those that they refer to; some of them with more rows."""
     parents: dict[Name, set[Name]] = {}
@@ -89,6 +94,7 @@ def fill(
             seed=SEED,
             rows=count,
             leave_out=[*leave_out, *(everything - wanted)],
+            values=values,
         )
     # How many rows there are tells the observer how large a part a statement reads or changes.
     for name in sorted(reached):
@@ -103,18 +109,32 @@ def nulls(picture: Picture) -> Iterator[tuple[str, str]]:
                 yield table, column
 
 
-def keep(connection: Connection, table: str, count: int) -> None:
-    """Delete all but so many rows, whoever refers to them."""
+#: What stays of a table's rows, by their numbers, on which a migration fails: ever less.
+LESS = (
+    f"number = {WITH_NULLS} OR number BETWEEN {FIRST_EXTREME} AND {LAST_EXTREME}",
+    "number > 0",
+    "true",
+)
+
+#: The rows come in the order in which they were made.
+WITHOUT = """
+    DELETE FROM {table} WHERE (tableoid, ctid) IN (
+        SELECT tableoid, ctid FROM (
+            SELECT tableoid, ctid, row_number() OVER (ORDER BY tableoid, ctid) - 1 AS number
+            FROM {table}
+        ) AS numbered WHERE {which}
+    )
+"""
+
+
+def without(connection: Connection, table: str, which: str) -> None:
+    """Delete rows of a table, whoever refers to them."""
     name = sql.Identifier(*table.split("."))
-    with connection.transaction():
-        connection.execute("SET LOCAL session_replication_role = replica")
-        try:
-            with connection.transaction():
-                connection.execute(
-                    sql.SQL(
-                        "DELETE FROM {0} WHERE ctid NOT IN (SELECT ctid FROM {0} LIMIT {1})"
-                    ).format(name, count)
-                )
-                connection.execute(sql.SQL("ANALYZE {}").format(name))
-        except psycopg.Error:
-            return  # it is no table, and the next attempt fails as this one did
+    delete = sql.SQL(WITHOUT).format(table=name, which=sql.SQL(which))
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")
+            connection.execute(delete)
+            connection.execute(sql.SQL("ANALYZE {}").format(name))
+    except psycopg.Error:
+        return  # it is no table, and the next attempt fails as this one did

@@ -72,8 +72,10 @@ SAMPLE = """
     SELECT json_build_object(
         'transaction', ({transaction}),
         'lock_timeout', current_setting('lock_timeout'),
-        'locks', (SELECT json_agg(json_build_array(relation::int8, modes)) FROM locked),
-        'relations', (SELECT json_agg(relations) FROM relations)
+        'locks', (
+            SELECT json_agg(json_build_array(relation::int8, modes) ORDER BY relation) FROM locked
+        ),
+        'relations', (SELECT json_agg(relations ORDER BY oid) FROM relations)
     )::text
 """
 

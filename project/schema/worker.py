@@ -5,6 +5,7 @@ reads one JSON answer a line. The interpreter may be the foreign project's own, 
 SQLAlchemy and Alembic, and what lies beside it.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -22,11 +23,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from project.schema import candidate, creating, graph, loading
+from project.schema import candidate, creating, graph, loading, moving
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions, imported
 from project.schema.environment import Environment
 from project.schema.filters import Filters
+from project.schema.sending import Release
 from project.schema.steering import RefusedError, Steering
 from project.schema.stepping import Steps
 from project.schema.watching import Watch
@@ -43,6 +45,9 @@ class Worker:
     conversation: Conversation
     steps: Steps
     watch: Watch
+    release: Release
+    moved: tuple[Path, Path] | None = None  # from where the project is installed to where it is
+    metadatas: list[sa.MetaData] | None = None  # as the models were when they were last asked for
 
     @property
     def steering(self) -> Steering:
@@ -136,6 +141,11 @@ class Worker:
             "imported": imported(),
         }
 
+    def version_table(self) -> tuple[str | None, str]:
+        """Tell schema and name of Alembic's own table."""
+        context = self.environment.look()[0]
+        return context.version_table_schema, context.version_table
+
     def create_all(self) -> list[dict[str, Any]]:
         """Create schemas and tables as the models say; return the indexes that were refused."""
         _, metadatas = self.models()
@@ -159,6 +169,28 @@ class Worker:
             return [filters.hide(kind, names) for kind, names in asked]
 
         return self._on_scratch(ask)
+
+    def send(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """Send what the models send, or the same once more on another database."""
+        if not wish["again"] or self.metadatas is None:
+            _, self.metadatas = self.models()
+            if self.moved:
+                moving.check(*self.moved)
+        metadatas = self.metadatas
+        wanted = wish["tables"] and {(schema, name) for schema, name in wish["tables"]}
+
+        def send(connection: "sa.engine.Connection") -> dict[str, Any]:
+            default = connection.dialect.default_schema_name
+            if not wish["again"]:
+                self.release.make(connection, metadatas, wanted)
+            return {
+                "tables": [
+                    (t.schema or default, t.name) for m in metadatas for t in m.sorted_tables
+                ],
+                "sent": self.release.send(connection, wish["role"]),
+            }
+
+        return candidate.connected(self.steering, send, transaction=False)
 
     def _on_scratch(self, work: "Callable[[sa.engine.Connection], Answer]") -> "Answer":
         return candidate.connected(self.steering, work)
@@ -230,10 +262,16 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
         case "select":
             return graph.select(worker.environment.script(), request["to"])
         case (
-            "upgrade" | "downgrade" | "stamp" | "hidden" | "observe_upgrade" | "observe_downgrade"
+            "upgrade"
+            | "downgrade"
+            | "stamp"
+            | "hidden"
+            | "send"
+            | "observe_upgrade"
+            | "observe_downgrade"
         ) as verb:
             return getattr(worker, verb)(request["to"])
-        case "metadata" | "create_all" as verb:
+        case "metadata" | "create_all" | "version_table" as verb:
             return getattr(worker, verb)()
     raise AssertionError(request["do"])
 
@@ -251,6 +289,7 @@ def main() -> None:
     os.dup2(2, 1)
     first = json.loads(requests.readline())
     conversation = Conversation(requests, answers)
+    definitions = Definitions()
     worker = Worker(
         environment=Environment(
             ini=Path(first["ini"]),
@@ -260,18 +299,27 @@ def main() -> None:
             prepare=first["prepare"],
             steering=Steering(sa.engine.make_url(first["scratch"])),
         ),
-        definitions=Definitions(),
+        definitions=definitions,
         conversation=conversation,
         steps=Steps(conversation),
         watch=Watch(),
+        release=Release(definitions),
     )
     worker.steering.install()
     worker.definitions.install()
     loading.install()
     # As `python -m alembic` would; last, so that what is installed is found first.
     sys.path.append(str(Path.cwd()))
+    if first["moved"]:
+        old, new = map(Path, first["moved"])
+        worker.moved = old, new
+        moving.move(old, new)
     while (request := conversation.request()) is not None:
         answer(worker, request, conversation)
+    # Whoever registered something gets its turn. To take a thousand models to pieces, object by
+    # object, would take longer than it took to import them.
+    atexit._run_exitfuncs()  # noqa: SLF001 - it has no public name
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def read(
     """
     with pinned(connection):
         text = statement(_rare(connection), privileges=privileges)
-        rows = connection.execute(text.encode()).fetchall()
+        rows = connection.execute(text.encode(), prepare=True).fetchall()
     outside = [tuple(table) for table in leave_out]
     items = (parsed(*row) for row in rows)
     return Snapshot.of(

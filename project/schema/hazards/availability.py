@@ -6,7 +6,7 @@ is a lock *while* something takes its time, in the same statement or later in it
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
 from project.schema.hazards import advice
@@ -152,21 +152,23 @@ class Judge:
         return f"{held}; {seen}"
 
     def _in_bulk(self, observation: Observation) -> Iterator[Finding]:
-        told: set[tuple[str, int, str]] = set()
-        runs: dict[tuple[str, str, int], int] = {}
+        """Add up what a line changes in a transaction: a loop of single rows locks them all."""
+        total: dict[tuple[str, str, int, str, str], tuple[Statement, Work]] = {}
         for statement in observation.own:
-            place = (statement.transaction, statement.file, statement.line)
-            runs[place] = runs.get(place, 0) + 1
+            bounded = BOUNDED.search(statement.sql) is not None
             for work in statement.work:
-                if work.kind not in ("update", "delete") or not self._counts(work):
+                if work.kind not in ("update", "delete") or work.table.kind == "m":
                     continue
-                bounded = BOUNDED.search(statement.sql) is not None
-                committed = not statement.in_transaction
-                if work.table.kind == "m" or (bounded and committed):
+                if bounded and not statement.in_transaction:
                     continue
-                identity = (statement.file, statement.line, str(work.table))
-                if identity in told:
-                    continue
+                table = str(work.table)
+                place = (statement.transaction, statement.file, statement.line, work.kind, table)
+                _, last = total.get(place, (statement, replace(work, rows=0)))
+                total[place] = statement, replace(work, rows=last.rows + work.rows)
+        told: set[tuple[str, int, str]] = set()
+        for statement, work in total.values():
+            identity = (statement.file, statement.line, str(work.table))
+            if self._counts(work) and identity not in told:
                 told.add(identity)
                 yield self._bulk(statement, work)
 
@@ -188,7 +190,11 @@ class Judge:
 def _own(work: tuple[Work, ...], locks: Mapping[str, Lock]) -> dict[str, Lock]:
     """Return the locks that the statement needs: those it takes, and those on what it works on."""
     on = {str(each.table) for each in work}
-    needed = {table: lock for table, lock in locks.items() if lock.taken or table in on}
+    needed = {
+        table: lock
+        for table, lock in locks.items()
+        if lock.taken or (table in on and not lock.is_inherited)
+    }
     return needed if any(lock.taken for lock in needed.values()) or on & needed.keys() else {}
 
 

@@ -22,6 +22,15 @@ OF_ROWS = {
     "23P01": "may-fail-duplicates",
 }
 
+#: How a project says what its columns hold.
+VALUES = """\
+# in pyproject.toml:
+[tool.project.schema.values]
+"public.TABLE.COLUMN" = ["…"]"""
+
+#: A constraint that says nothing of the rows there are.
+UNCHECKED = re.compile(r"\bNOT\s+(?:VALID|ENFORCED)\b", re.IGNORECASE)
+
 #: What to do about failures of which the server's words say too little.
 ADVICE = {
     "25001": "with op.get_context().autocommit_block():\n    …  # CONCURRENTLY needs it",
@@ -38,6 +47,16 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
     if observation.failure is None:
         return None
     statement = next((s for s in reversed(observation.own) if s.error), None)
+    if statement is None and with_rows:
+        return Finding(
+            "fails-with-rows",
+            f"It fails with rows in the tables: {observation.failure} They hold what the types"
+            " allow; what they hold in production, the catalog does not say.",
+            level="warning",
+            remedy=VALUES,
+            path=observation.last_file,
+            line=observation.last_line,
+        )
     if statement is None:
         return Finding("fails", str(observation.failure))
     state, said = statement.error.get("sqlstate", ""), statement.error.get("message", "")
@@ -47,6 +66,11 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
         if state == "23502" and not _existed(statement, before):
             code = "fails-with-rows"
     done = actions(statement.sql)[0]
+    if code == "may-fail-check" and done.kind == "type":
+        code = "may-fail-cast"  # to a domain
+    level = CODES[code].level
+    if code == "may-fail-cast" and done.kind in ("query", "update"):
+        level = "note"  # it reckons with the greatest of numbers, which nobody may have
     remedy = ADVICE.get(state, "")
     if code == "fails-with-rows" and state == "23502":
         remedy = _fill_first(done)
@@ -55,7 +79,7 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
     return Finding(
         code,
         f"It fails{' with rows in the tables' if with_rows else ''}: {said}.",
-        level=CODES[code].level,
+        level=level,
         object=f"revision {statement.revision}",
         found=statement.sql[:300],
         remedy=remedy,
@@ -107,7 +131,7 @@ class Conditions:
                 yield _validation(statement, self.after)
 
     def _codes(self, action: Action, statement: Statement) -> Iterator[str]:
-        not_valid = "NOT VALID" in action.text.upper()
+        unchecked = UNCHECKED.search(action.text) is not None
         if action.kind == "domain":
             required = re.fullmatch(r"SET\s+NOT\s+NULL", action.text, re.IGNORECASE)
             code = "may-fail-null" if required else "may-fail-check"
@@ -116,10 +140,10 @@ class Conditions:
             return
         elif action.kind == "set not null":
             yield from self._nulls(action, statement)
-        elif action.kind == "check" and not not_valid:
+        elif action.kind == "check" and not unchecked:
             yield "may-fail-check"
-        elif action.kind == "foreign key" and not not_valid and self._all_known(action):
-            yield "may-fail-orphans"
+        elif action.kind == "foreign key" and not unchecked and self._all_known(action):
+            yield from [] if self._referred(action) else ["may-fail-orphans"]
         elif action.kind in ("unique", "primary key", "index"):
             yield from self._duplicates(action)
         elif action.kind == "exclude":
@@ -176,6 +200,22 @@ class Conditions:
                 return True
         return False
 
+    def _referred(self, action: Action) -> bool:
+        """Whether a valid foreign key had the columns refer there already."""
+        plain = action.column.replace(" ", "")
+        for item in self.before.of_kind("constraint"):
+            definition = str(item.attributes["definition"])
+            found = re.match(r"FOREIGN KEY \((.*?)\) REFERENCES (\S+?)\(", definition)
+            if (
+                item.key.name[:2] == self._name(action.table)
+                and found
+                and UNCHECKED.search(definition) is None
+                and found[1].replace(" ", "") == plain
+                and self._name(found[2]) == self._name(action.other)
+            ):
+                return True
+        return False
+
     def _may_not_fit(self, action: Action) -> bool:
         old, new = self._column(action.table, action.column), self._after(action)
         if old is None or new is None:
@@ -192,17 +232,24 @@ WIDER = (
     ("smallint", "integer", "bigint", "numeric"),
     ("real", "double precision"),
     ("date", "timestamp without time zone"),
+    ("date", "timestamp with time zone"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
     ("timestamp without time zone", "timestamp with time zone", "date"),
     ("timestamp with time zone", "timestamp without time zone", "date"),
 )
 
 
+#: Types of texts; without a size they hold any.
+STRINGS = ("text", "character varying", "character")
+
+
 def _fits(old: str, new: str) -> bool:
     """Whether every value of a type is one of another."""
     (one, old_size), (other, new_size) = _measured(old), _measured(new)
-    if other in ("text", "character varying") and new_size is None:
+    if other in STRINGS and new_size is None:
         return True
-    if one == other:
+    if one == other or (one in STRINGS and other in STRINGS):
         if one == "numeric" and old_size and new_size:
             return new_size[0] - new_size[1] >= old_size[0] - old_size[1]
         return new_size is None or (old_size is not None and new_size >= old_size)
@@ -293,9 +340,9 @@ def _probe(action: Action, statement: Statement) -> str:
             f"SELECT {column}, count(*) FROM {table}{only} GROUP BY {column} HAVING count(*) > 1;"
         )
     if action.kind == "type":
-        target = re.split(r"\s+(?:USING|COLLATE)\s", action.text, maxsplit=1, flags=re.IGNORECASE)[
-            0
-        ]
+        target, *using = re.split(r"\s+(?:USING|COLLATE)\s", action.text, flags=re.IGNORECASE)
+        if using and not re.fullmatch(rf"\W*{re.escape(column)}\W*::.*", using[0]):
+            return ""  # an expression of its own
         if size := re.fullmatch(
             r"(?:VARCHAR|CHARACTER VARYING|CHAR)\s*\((\d+)\)", target, re.IGNORECASE
         ):
@@ -316,8 +363,9 @@ def _counting(code: str, action: Action) -> str:
 def invalid_indexes(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
     """Find indexes that are left invalid, as a concurrent build that failed leaves them."""
     for item in after.of_kind("index"):
-        if item.attributes["valid"] or item.attributes["on this table only"]:
-            continue
+        table = after.items.get(Key("table", item.key.name[:2]))
+        if item.attributes["valid"] or (table and table.attributes["partitioned by"]):
+            continue  # one ON ONLY a partitioned table waits for those of the partitions
         old = before.items.get(item.key)
         if old is None or old.attributes["valid"]:
             name = item.key.name[-1]

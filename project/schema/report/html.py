@@ -130,7 +130,8 @@ def _table(section: Section) -> str:
 def _drawing(section: Section) -> str:
     """Draw each table as a box before and a box after, side by side."""
     groups = [(name, list(rows)) for name, rows in groupby(section.rows, lambda row: row[0])]
-    widest = max(len(f"{row[1]}  {max(row[2], row[3], key=len)}") for row in section.rows)
+    # Each line begins with its mark.
+    widest = max(len(f"+ {row[1]}  {max(row[2], row[3], key=len)}") for row in section.rows)
     width = _CHARACTER * max(widest, *(len(name) for name, _ in groups)) + 2 * _MARGIN
     parts, top = [], 0
     for name, rows in groups:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from itertools import groupby
 
 from project.schema.finding import Section
@@ -49,7 +50,9 @@ def _section(section: Section, plain: Callable[[str], str], code: Callable[[str]
         body = _fenced("mermaid", "\n".join(_mermaid(section)))
     else:
         body = "\n".join(_table(section, plain, code))
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+    # Within HTML it is HTML that must be escaped, not Markdown.
+    summary = escape(on_one_line(section.title))
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _fenced(language: str, text: str) -> str:
