@@ -261,3 +261,15 @@ def test_the_process_ends_with_the_block(foreign: Foreign, empty_database: sa.UR
         source.metadata()
     with pytest.raises(ProcessLookupError):
         os.kill(int(noted.read_text()), 0)
+
+
+def test_processes_of_one_interpreter_share_nothing_but_what_it_has_imported(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "import os, sys\nsys.modules['told'] = os\nassert 'alembic' in sys.modules\n"
+    foreign.write("models.py", told + "open('told', 'a').write(os.environ['TOLD'])\n" + MODELS)
+    foreign.write("migrations/env.py", "import sys\nassert 'told' not in sys.modules\n" + ENV)
+    for told in ("one", "one", "another"):
+        monkeypatch.setenv("TOLD", told)
+        foreign.open().metadata()
+    assert (foreign.folder / "told").read_text() == "oneoneanother"
