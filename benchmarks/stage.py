@@ -28,7 +28,7 @@ def database(rows: int) -> Iterator[URL]:
     ):
         alembic = [str(Path(sys.executable).with_name("alembic")), "upgrade", "head"]
         subprocess.run(alembic, cwd=ROOT, env=environment(url), check=True, capture_output=True)
-        with psycopg.connect(_text(url), autocommit=True) as connection:
+        with psycopg.connect(text(url), autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO my_table (name) SELECT 'row number ' || n"
                 " FROM generate_series(1, %s) AS n",
@@ -40,19 +40,19 @@ def database(rows: int) -> Iterator[URL]:
 
 def count(url: URL, query: str) -> int:
     """The one number that a query answers."""
-    with psycopg.connect(_text(url)) as connection:
+    with psycopg.connect(text(url)) as connection:
         row = connection.execute(query.encode()).fetchone()
     return int(row[0]) if row else 0
 
 
-def _text(url: URL) -> str:
+def text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
 def environment(url: URL, **variables: str) -> dict[str, str]:
     return {
         **os.environ,
-        "DATABASE_URL": _text(url),
+        "DATABASE_URL": text(url),
         "LOG_LEVEL": "warning",
         **variables,
     }
@@ -67,9 +67,11 @@ def service(url: URL, port: int, **variables: str) -> Iterator["subprocess.Popen
 
 
 @contextmanager
-def peer(name: str, url: URL, port: int, body: bytes = b"") -> Iterator["subprocess.Popen[bytes]"]:
+def peer(
+    name: str, url: URL, port: int, body: bytes = b"", *more: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A service to compare with, from `benchmarks/peers/`."""
-    command = [sys.executable, str(PEERS / f"{name}.py"), str(port)]
+    command = [sys.executable, str(PEERS / f"{name}.py"), str(port), *more]
     with _process(command, port, environment(url), body) as process:
         yield process
 
