@@ -31,7 +31,7 @@ MANY = "id,email,access_token(id,label)"
 
 HEAD = """\
 {clients} clients; requests a second, medians of {rounds}, and ours as a share or multiple;
-below, the CPU time of a request in each process, which depends less on what else the machine does"""
+below, the CPU time of a request in each process, which depends less on what else is running"""
 COLUMNS = ("ours", "constant bytes", "by hand", "FastAPI", "Litestar")
 
 

@@ -59,10 +59,13 @@ def environment(url: URL, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def service(url: URL, port: int, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The project's own service, as `python -m project` starts it."""
+def service(
+    url: URL, port: int, log: Path | None = None, **variables: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The project's own service, as `python -m project` starts it; what it logs goes to a file."""
     command = [sys.executable, "-m", "project"]
-    with _process(command, port, environment(url, PORT=str(port), **variables)) as process:
+    variables = environment(url, PORT=str(port), **variables)
+    with _process(command, port, variables, log=log) as process:
         yield process
 
 
@@ -78,11 +81,21 @@ def peer(
 
 @contextmanager
 def _process(
-    command: list[str], port: int, variables: dict[str, str], body: bytes = b""
+    command: list[str],
+    port: int,
+    variables: dict[str, str],
+    body: bytes = b"",
+    log: Path | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    with open(log or os.devnull, "a") as errors:  # noqa: PTH123  (a place, not a path)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors if log else None,
+        )
     assert process.stdin is not None
     process.stdin.write(body)
     process.stdin.close()
