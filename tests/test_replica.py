@@ -100,3 +100,16 @@ async def test_the_api_reads_on_a_replica_and_without_it_on_the_database(
         passed = time.monotonic() + AWAY_SECONDS
         monkeypatch.setattr("project.replica.time.monotonic", lambda: passed)
         assert await status(third) == 404
+
+
+async def test_a_replica_that_was_never_there_costs_no_request_and_no_secret(
+    serve: Callable[[Settings], Service], database: sa.URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = sa.make_url("postgresql://ann:s3cret@127.0.0.1:1/shop")
+    service = serve(Settings(database_url=database, replica_url=nowhere))
+    for _ in range(3):
+        assert (await service.fetch("/api/my_table")).code == 200
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    [said] = [message for message in warnings if "replica" in message]
+    assert said.startswith("The replica shop on 127.0.0.1:1 as ann does not answer: ")
+    assert "s3cret" not in caplog.text
