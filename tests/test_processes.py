@@ -149,6 +149,7 @@ def test_an_address_that_another_service_has_is_refused(
         capture_output=True,
         text=True,
         check=False,
+        timeout=30,
     )
     assert second.returncode == 2
     assert second.stderr.startswith(f"Cannot listen on localhost, port {process.port}: ")
