@@ -69,11 +69,11 @@ def start(settings: Settings, url: sa.URL, token: str | None) -> int:
         if number == 1:
             return asyncio.run(serve(service, greet=greet))
         with processes.signals_held():
-            greet()
             return processes.run(
                 number,
                 lambda place, pipe: asyncio.run(serve(service, place, pipe)),
                 kept=[each for own in sockets for each in own],
+                begun=greet,
             )
 
 

@@ -64,7 +64,12 @@ def signals_held() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before)
 
 
-def run(number: int, work: Work, kept: Iterable[socket] = ()) -> int:
+def run(
+    number: int,
+    work: Work,
+    kept: Iterable[socket] = (),
+    begun: Callable[[], None] = lambda: None,
+) -> int:
     """Have `number` processes do the same until SIGTERM or SIGINT; a second one kills them.
 
     Call it where :func:`signals_held`, and without threads.
@@ -73,6 +78,7 @@ def run(number: int, work: Work, kept: Iterable[socket] = ()) -> int:
         number: How many.
         work: What they do.
         kept: What the parent keeps for processes to come; closed when there will be none.
+        begun: Called once all are there.
 
     Returns:
         The greatest exit code of the processes that were told to stop; 1 if they had to be killed,
@@ -82,6 +88,7 @@ def run(number: int, work: Work, kept: Iterable[socket] = ()) -> int:
     places = [Place(each) for each in range(number)]
     for place in places:
         _fork(place, places, work)
+    begun()
     while True:
         received = signal.sigwait(AWAITED)
         if received != signal.SIGCHLD:
