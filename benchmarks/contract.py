@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks import stage
 from benchmarks.api import fill, make_token
@@ -23,14 +24,15 @@ def main(examples: int = 500) -> int:
         running.enter_context(stage.service(url, port))
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
-            *("--config-file", "benchmarks/schemathesis.toml"),
+            *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
             *("run", f"http://127.0.0.1:{port}/openapi.json"),
             *("--header", f"Authorization: Bearer {token}"),
             *("--checks", "all"),
             *("--max-examples", str(examples)),
             *("--workers", "1", "--continue-on-failure", "--no-color"),
         ]
-        return subprocess.run(command, cwd=stage.ROOT, check=False).returncode
+        folder = running.enter_context(TemporaryDirectory())  # for what it keeps
+        return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 if __name__ == "__main__":
