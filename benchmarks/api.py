@@ -1,69 +1,243 @@
-"""The API in requests a second, beside one statement by hand and what one would otherwise pick.
+"""The API in requests a second, beside a ceiling, one statement by hand, and what one would pick.
 
-    .venv/bin/python -m benchmarks.api [clients] [seconds]
+    .venv/bin/python -m benchmarks.api [clients] [seconds] [rows of the export]
 
-All three run in turns on one database and one machine, one process each; read the ratios. Ours
-signs in, compares and audits where it writes; the others just write.
+All run in turns on one database and one machine, one process each; read the ratios. Ours looks up
+who asks, compares and audits where it writes; the others just write.
 """
 
 import asyncio
 import statistics
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import NamedTuple
+
+import psutil
+import psycopg
+from sqlalchemy import URL
 
 from benchmarks import load, stage
 
 ROUNDS = 3
-NAMES = ["project", "psycopg by hand under Tornado", "FastAPI + SQLAlchemy ORM + Pydantic"]
-PEERS = ["by_hand", "fastapi_orm"]
+BULK = 100_000
+PEERS = ("by_hand", "fastapi_orm", "litestar_alchemy")
+MANY = "id,email,access_token(id,label)"
 
 
-def main(clients: int = 32, seconds: float = 3) -> None:
+HEAD = """\
+{clients} clients; requests a second, medians of {rounds}, and ours as a share or multiple;
+below, the CPU time of a request in each process, which depends less on what else is running"""
+COLUMNS = ("ours", "constant bytes", "by hand", "FastAPI", "Litestar")
+
+
+class Service(NamedTuple):
+    name: str
+    port: int
+    process: psutil.Process
+
+
+class Task(NamedTuple):
+    name: str
+    ours: bytes
+    theirs: bytes
+    status: str = "200"
+
+
+def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
     with ExitStack() as running:
         url = running.enter_context(stage.database(10_000))
+        fill(url)
         token = make_token(stage.environment(url))
-        ports = [stage.free_port() for _ in NAMES]
-        running.enter_context(stage.service(url, ports[0]))
-        for name, port in zip(PEERS, ports[1:], strict=True):
-            running.enter_context(stage.peer(name, url, port))
-        print(f"{clients} clients; requests a second, medians of {ROUNDS}, and ours as a share:")
-        for task, request, status in requests(token):
-            rates = measure(ports, request, status, clients, seconds)
-            ours, hand, other = (statistics.median(each) for each in rates)
-            print(
-                f"{task:24} {ours:6.0f}   by hand {hand:6.0f} ({100 * ours / hand:3.0f} %)"
-                f"   FastAPI {other:6.0f} ({ours / other:.1f} times)",
-                flush=True,
-            )
+        port = stage.free_port()
+        started = running.enter_context(stage.service(url, port))
+        services = [Service("ours", port, psutil.Process(started.pid))]
+        for name in PEERS:
+            port = stage.free_port()
+            started = running.enter_context(stage.peer(name, url, port))
+            services.append(Service(name, port, psutil.Process(started.pid)))
+        print(HEAD.format(clients=clients, rounds=ROUNDS))
+        print(f"{'':18}" + "".join(f"{name:>18}" for name in COLUMNS))
+        for task in tasks(token):
+            print(compared(task, services, url, clients, seconds), flush=True)
+        print(f"\n{BULK} rows inserted by one request, and {rows} rows read as CSV:")
+        print("seconds, and MiB that the process grew by")
+        print(once("bulk insert", services, lambda service: insert(service, token)), flush=True)
+        top_up(url, rows)
+        print(once("export", services, export), flush=True)
 
 
-def requests(token: str) -> list[tuple[str, bytes, bytes]]:
-    body = b'{"name": "a new name"}'
+def tasks(token: str) -> list[Task]:
+    def read(name: str, path: str, query: str = "") -> Task:
+        return Task(name, load.get(path + query, token), load.get(path))
+
+    def write(name: str, method: str, path: str, status: str) -> Task:
+        body = b'{"name": "a new name"}'
+        request = load.send(method, path, body, token)
+        return Task(name, request, request, status)
+
+    public = [
+        Task(name, load.get(path), load.get(path))
+        for name, path in (
+            ("page of 100 rows", "/api/my_table?limit=100"),
+            ("filtered page", "/api/my_table?id=gt.500"),
+            ("single row", "/api/my_table/77"),
+        )
+    ]
     return [
-        ("page of 100 rows", load.get("/api/my_table?limit=100"), b"200"),
-        ("filtered page", load.get("/api/my_table?id=gt.500"), b"200"),
-        ("single row", load.get("/api/my_table/77"), b"200"),
-        ("insert", load.send("POST", "/api/my_table", body, token), b"201"),
-        ("patch", load.send("PATCH", "/api/my_table/77", body, token), b"200"),
+        *public,
+        read("embedded, to one", "/api/access_token", "?select=id,label,account(email,role)"),
+        read(
+            "embedded, to many", "/api/account", f"?select={MANY}&access_token.revoked_at=is.null"
+        ),
+        write("insert", "POST", "/api/my_table", "201"),
+        write("patch", "PATCH", "/api/my_table/77", "200"),
     ]
 
 
-def measure(
-    ports: list[int], request: bytes, status: bytes, clients: int, seconds: float
-) -> list[list[float]]:
-    rates: list[list[float]] = [[] for _ in ports]
-    for _ in range(ROUNDS):
-        for rate, port in zip(rates, ports, strict=True):
-            tally = load.Tally()
-            asyncio.run(load.ask(port, request, clients, seconds, tally, status))
-            assert not tally.errors, (port, tally.errors, request)
-            rate.append(tally.answered / sum(tally.seconds) * clients)
-    return rates
+def compared(task: Task, services: list[Service], url: URL, clients: int, seconds: float) -> str:
+    """Ask all in turns; return a line of the table."""
+    with ExitStack() as running:
+        port = stage.free_port()
+        body = answered(services[0].port, task)
+        bare = running.enter_context(stage.peer("bare", url, port, body, task.status))
+        ours, *others = services
+        asked = [ours, Service("bare", port, psutil.Process(bare.pid)), *others]
+        rates: list[list[float]] = [[] for _ in asked]
+        costs: list[list[float]] = [[] for _ in asked]
+        for _ in range(ROUNDS):
+            for rate, cost, service in zip(rates, costs, asked, strict=True):
+                request = task.ours if service is ours else task.theirs
+                tally = load.Tally()
+                before = sum(service.process.cpu_times()[:2])
+                asyncio.run(
+                    load.ask(service.port, request, clients, seconds, tally, task.status.encode())
+                )
+                assert not tally.errors, (service, tally.errors, request)
+                rate.append(tally.answered / sum(tally.seconds) * clients)
+                cpu = sum(service.process.cpu_times()[:2]) - before
+                cost.append(1_000_000 * cpu / tally.answered)
+    return "\n".join(
+        [
+            row(task.name, [statistics.median(rate) for rate in rates], "", turned=False),
+            row("", [statistics.median(cost) for cost in costs], " µs", turned=True),
+        ]
+    )
+
+
+def row(name: str, figures: list[float], unit: str, *, turned: bool) -> str:
+    """A line of the table; where less is better, turned round, so that more of ours is better."""
+    ours, *others = figures
+    ratios = [other / ours if turned else ours / other for other in others]
+    cells = ["", *(f"({100 * ratio:.0f} %)" for ratio in ratios[:2])]
+    cells += [f"({ratio:.1f} times)" for ratio in ratios[2:]]
+    shown = (f"{figure:.0f}{unit} {cell}" for figure, cell in zip(figures, cells, strict=True))
+    return f"{name:18}" + "".join(f"{each:>18}" for each in shown)
+
+
+def once(name: str, services: list[Service], task: Callable[[Service], None]) -> str:
+    """Have each do it once; return a line for time and memory."""
+    cells = []
+    for service in services:
+        seconds, grown = watched(service, task)
+        cells.append(f"{service.name} {seconds:.1f} s, {grown:.0f} MiB")
+    return f"{name:14}" + ";  ".join(cells)
+
+
+def watched(service: Service, task: Callable[[Service], None]) -> tuple[float, float]:
+    """Return how many seconds a task took, and how many MiB the process grew by meanwhile."""
+    done = threading.Event()
+    before = service.process.memory_info().rss
+    peak = before
+
+    def sample() -> None:
+        nonlocal peak
+        while not done.wait(0.01):
+            peak = max(peak, service.process.memory_info().rss)
+
+    watching = threading.Thread(target=sample)
+    watching.start()
+    began = time.monotonic()
+    task(service)
+    took = time.monotonic() - began
+    done.set()
+    watching.join()
+    return took, (peak - before) / 2**20
+
+
+def insert(service: Service, token: str) -> None:
+    rows = [b'{"name": "row number %d of many"}' % number for number in range(BULK)]
+    lines = service.name in {"ours", "by_hand"}
+    path = "/api/my_table" if service.name == "ours" else "/api/my_table/bulk"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{service.port}{path}",
+        b"\n".join(rows) if lines else b"[%b]" % b",".join(rows),
+        {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/x-ndjson" if lines else "application/json",
+        },
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 201
+
+
+def export(service: Service) -> None:
+    path = "/api/my_table" if service.name == "ours" else "/export"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{service.port}{path}", headers={"Accept": "text/csv"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        while answer.read(2**18):
+            pass
+
+
+def answered(port: int, task: Task) -> bytes:
+    """Return the body of one answer."""
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(task.ours)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {task.status}".encode()), head
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        body = await reader.readexactly(length)
+        writer.close()
+        return body
+
+    return asyncio.run(ask())
+
+
+def fill(url: URL) -> None:
+    """Make accounts with tokens, for rows within rows."""
+    with psycopg.connect(stage.text(url), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO account (email, role)"
+            " SELECT 'person' || n || '@example.org', 'reader' FROM generate_series(1, 2000) n"
+        )
+        connection.execute(
+            "INSERT INTO access_token (account_id, token_hash, label)"
+            " SELECT a.id, sha256(convert_to(a.id || ' ' || n, 'UTF8')), 'token ' || n"
+            " FROM account a, generate_series(1, 5) n ORDER BY a.id"
+        )
+        connection.execute("VACUUM ANALYZE")
+
+
+def top_up(url: URL, rows: int) -> None:
+    with psycopg.connect(stage.text(url), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO my_table (name) SELECT 'row number ' || n"
+            " FROM generate_series(1 + (SELECT count(*) FROM my_table), %s) AS n",
+            [rows],
+        )
+        connection.execute("VACUUM ANALYZE my_table")
 
 
 def make_token(environment: dict[str, str]) -> str:
-    make = [sys.executable, "-m", "project.tokens", "make", "bench@example.org", "--role", "editor"]
+    make = [sys.executable, "-m", "project.tokens", "make", "bench@example.org", "--role", "admin"]
     return subprocess.check_output(make, cwd=stage.ROOT, env=environment, text=True).strip()
 
 

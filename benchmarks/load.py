@@ -84,9 +84,10 @@ class Client(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-def get(path: str) -> bytes:
+def get(path: str, token: str = "") -> bytes:
     """A request to read."""
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
+    who = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n{who}\r\n".encode()
 
 
 def send(method: str, path: str, body: bytes, token: str) -> bytes:

@@ -28,7 +28,7 @@ def database(rows: int) -> Iterator[URL]:
     ):
         alembic = [str(Path(sys.executable).with_name("alembic")), "upgrade", "head"]
         subprocess.run(alembic, cwd=ROOT, env=environment(url), check=True, capture_output=True)
-        with psycopg.connect(_text(url), autocommit=True) as connection:
+        with psycopg.connect(text(url), autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO my_table (name) SELECT 'row number ' || n"
                 " FROM generate_series(1, %s) AS n",
@@ -40,47 +40,62 @@ def database(rows: int) -> Iterator[URL]:
 
 def count(url: URL, query: str) -> int:
     """The one number that a query answers."""
-    with psycopg.connect(_text(url)) as connection:
+    with psycopg.connect(text(url)) as connection:
         row = connection.execute(query.encode()).fetchone()
     return int(row[0]) if row else 0
 
 
-def _text(url: URL) -> str:
+def text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
 def environment(url: URL, **variables: str) -> dict[str, str]:
     return {
         **os.environ,
-        "DATABASE_URL": _text(url),
+        "DATABASE_URL": text(url),
         "LOG_LEVEL": "warning",
         **variables,
     }
 
 
 @contextmanager
-def service(url: URL, port: int, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The project's own service, as `python -m project` starts it."""
+def service(
+    url: URL, port: int, log: Path | None = None, **variables: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The project's own service, as `python -m project` starts it; what it logs goes to a file."""
     command = [sys.executable, "-m", "project"]
-    with _process(command, port, environment(url, PORT=str(port), **variables)) as process:
+    variables = environment(url, PORT=str(port), **variables)
+    with _process(command, port, variables, log=log) as process:
         yield process
 
 
 @contextmanager
-def peer(name: str, url: URL, port: int, body: bytes = b"") -> Iterator["subprocess.Popen[bytes]"]:
+def peer(
+    name: str, url: URL, port: int, body: bytes = b"", *more: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A service to compare with, from `benchmarks/peers/`."""
-    command = [sys.executable, str(PEERS / f"{name}.py"), str(port)]
+    command = [sys.executable, str(PEERS / f"{name}.py"), str(port), *more]
     with _process(command, port, environment(url), body) as process:
         yield process
 
 
 @contextmanager
 def _process(
-    command: list[str], port: int, variables: dict[str, str], body: bytes = b""
+    command: list[str],
+    port: int,
+    variables: dict[str, str],
+    body: bytes = b"",
+    log: Path | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    with open(log or os.devnull, "a") as errors:  # noqa: PTH123  (a place, not a path)
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors if log else None,
+        )
     assert process.stdin is not None
     process.stdin.write(body)
     process.stdin.close()

@@ -4,16 +4,17 @@ import asyncio
 import os
 import signal
 import sys
-from typing import cast
+from collections.abc import Sequence
+from contextlib import ExitStack
+from socket import socket
 
 import psycopg
 import sqlalchemy as sa
 from tornado.netutil import bind_sockets
 
-from project import database, logs, settings, tokens
-from project.app import make_app
+from project import admin, database, logs, processes, settings, tokens
 from project.revisions import History, read_history
-from project.server import Server
+from project.serving import Service, serve
 from project.settings import Settings, SettingsError, describe
 
 
@@ -26,7 +27,7 @@ def main() -> int:
 
     Returns:
         The exit code: 0 when every request was answered, 1 when some were given up, 2 when the
-        service could not start.
+        service could not start, 3 when processes of it ended again and again.
 
     """
     try:
@@ -35,39 +36,48 @@ def main() -> int:
         with database.available(configured) as url:
             # Nobody else reaches the embedded database, so nobody else could make the first.
             token = tokens.first(configured) if configured.database_url is None else None
-            return asyncio.run(serve(configured, url, token))
+            return start(configured, url, token)
     except (SettingsError, database.DatabaseError, AddressError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:  # before anything was served
+        return 128 + signal.SIGINT
 
 
-async def serve(settings: Settings, url: sa.URL, token: str | None = None) -> int:
-    """Serve the database at `url` until SIGTERM or SIGINT; return the exit code.
+def start(settings: Settings, url: sa.URL, token: str | None) -> int:
+    """Serve the database at `url`, in as many processes as are wanted; return the exit code.
 
     A `token` that was just made is shown, this once.
     """
-    signals = catch_signals()
     history = read_history()
-    connections = database.Connections(url, settings)
-    try:
-        revision = await standing(connections, url, history)
-        server = Server(make_app(settings, connections, history), proxies=settings.proxies())
-        port = listen(server, settings)
-        greet(settings, port, url, revision, token)
-        return await until_stopped(server, settings, signals)
-    finally:
-        await connections.close()
+    revision = asyncio.run(standing(settings, url, history))
+    number = settings.processes or processes.cores()
+    with ExitStack() as closing:
+        sockets = listen(settings, number)
+        desk = None
+        if settings.metrics_port is not None:
+            desk = closing.enter_context(
+                admin.desk(
+                    bind(settings.metrics_address, settings.metrics_port, "METRICS_"), number
+                )
+            )
+        service = Service(settings, url, history, sockets, desk)
+
+        def greet() -> None:
+            print(greeting(service, revision, token), flush=True)  # noqa: T201
+
+        if number == 1:
+            return asyncio.run(serve(service, greet=greet))
+        with processes.signals_held():
+            return processes.run(
+                number,
+                lambda place, pipe: asyncio.run(serve(service, place, pipe)),
+                kept=[each for own in sockets for each in own],
+                begun=greet,
+            )
 
 
-def catch_signals() -> asyncio.Queue[int]:
-    """Return a queue to which SIGTERM and SIGINT go from now on."""
-    signals: asyncio.Queue[int] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    return signals
-
-
-async def standing(connections: database.Connections, url: sa.URL, history: History) -> str:
+async def standing(settings: Settings, url: sa.URL, history: History) -> str:
     """Connect once, and say where the database stands.
 
     A database at another revision is no reason not to start: ``/readyz`` says so, and a migration
@@ -77,63 +87,80 @@ async def standing(connections: database.Connections, url: sa.URL, history: Hist
         DatabaseError: it cannot be reached or refuses the user.
 
     """
+    connections = database.Connections(url, settings)
     try:
         stamped = await connections.stamped()
     except psycopg.Error as error:
         raise database.unusable(url, error) from error
+    finally:
+        await connections.close()
     objection = history.objection(stamped)
     return objection[1] if objection else f"{', '.join(sorted(stamped))} (head)"
 
 
-def listen(server: Server, settings: Settings) -> int:
-    """Begin to accept connections; return the port, which the kernel chooses for 0.
+def listen(settings: Settings, number: int) -> list[list[socket]]:
+    """Return sockets for each of the processes, which accept connections already.
+
+    Each has its own at the same address, so that the kernel spreads connections evenly.
 
     Raises:
         AddressError: the port is taken, or the address is not this machine's.
 
     """
+    alone = bind(settings.address, settings.port)
+    if number == 1:
+        return [alone]
+    # Only who binds a port alone is told that another service has it.
+    port = alone[0].getsockname()[1]
+    for each in alone:
+        each.close()
+    return [bind_sockets(port, settings.address, reuse_port=True) for _ in range(number)]
+
+
+def bind(address: str, port: int, prefix: str = "") -> list[socket]:
+    """Listen on an address; the kernel chooses the port for 0.
+
+    Raises:
+        AddressError: the port is taken, or the address is not this machine's. The variables that
+            say it begin with the `prefix`.
+
+    """
     try:
-        sockets = bind_sockets(settings.port, settings.address)
+        return bind_sockets(port, address)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AddressError(
-            f"Cannot listen on {settings.address}, port {settings.port}: {reason}. "
-            "Set PORT or ADDRESS to another."
+            f"Cannot listen on {address}, port {port}: {reason}. "
+            f"Set {prefix}PORT or {prefix}ADDRESS to another."
         ) from error
-    server.add_sockets(sockets)
-    return cast("int", sockets[0].getsockname()[1])
 
 
-def greet(settings: Settings, port: int, url: sa.URL, revision: str, token: str | None) -> None:
+def greeting(service: Service, revision: str, token: str | None) -> str:
     """Say where the service is, what it uses and how to stop it."""
-    name = f"[{settings.address}]" if ":" in settings.address else settings.address
-    place = describe(url)
+    settings = service.settings
+    lines = [f"Serving  {place(settings.address, service.sockets[0])}/"]
+    if len(service.sockets) > 1:
+        lines.append(f"Workers  {len(service.sockets)} processes")
+    if service.desk:
+        lines.append(f"Metrics  {place(settings.metrics_address, service.desk.public)}/metrics")
     if settings.database_url is None:
-        place = "an embedded PostgreSQL 18, kept in .postgres; scripts/psql looks inside"
-    print(  # noqa: T201
-        f"Serving  http://{name}:{port}/\n"
-        f"Database {place}\n"
-        f"Revision {revision}\n"
-        f"{f'Token    {token} ({tokens.FIRST}; shown this once){chr(10)}' if token else ''}"
-        f"Stop     Ctrl-C, or kill {os.getpid()}",
-        flush=True,
-    )
+        kept = "an embedded PostgreSQL 18, kept in .postgres; scripts/psql looks inside"
+        lines.append(f"Database {kept}")
+    else:
+        lines.append(f"Database {describe(service.url)}")
+    if settings.replica_url:
+        lines.append(f"Replica  {describe(settings.replica_url)}")
+    lines.append(f"Revision {revision}")
+    if token:
+        lines.append(f"Token    {token} ({tokens.FIRST}; shown this once)")
+    lines.append(f"Stop     Ctrl-C, or kill {os.getpid()}")
+    return "\n".join(lines)
 
 
-async def until_stopped(server: Server, settings: Settings, signals: asyncio.Queue[int]) -> int:
-    """Wait for a signal and drain; a second signal ends the wait for requests in flight."""
-    # A person at a terminal has no load balancer to wait for.
-    preroll = settings.preroll_seconds if await signals.get() == signal.SIGTERM else 0
-    draining = asyncio.create_task(server.drain(preroll, settings.drain_seconds))
-    impatience = asyncio.create_task(signals.get())
-    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
-    impatience.cancel()
-    if draining.done():
-        return 0 if draining.result() else 1
-    draining.cancel()
-    server.stop()
-    await server.close_all_connections()
-    return 1
+def place(address: str, sockets: Sequence[socket]) -> str:
+    """Return the address of sockets as a URL."""
+    name = f"[{address}]" if ":" in address else address
+    return f"http://{name}:{sockets[0].getsockname()[1]}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from project.handlers.identity import Failures
 from project.handlers.root import Root
 from project.handlers.row import Row
 from project.handlers.rows import Rows
+from project.metrics import Metrics
 from project.models import AccessToken, Base
+from project.replica import Replica
 from project.revisions import History
 from project.settings import Settings
 
@@ -39,16 +41,20 @@ TEMPLATES = Path(__file__).parent / "handlers" / "templates"
 access = logging.getLogger("project.access")
 
 
-def make_app(
+def make_app(  # noqa: PLR0913
     settings: Settings,
     connections: Connections,
     history: History,
     base: type[DeclarativeBase] = Base,
     own: Own = OWN,
+    *,
+    replica: Replica | None = None,
+    metrics: Metrics | None = None,
 ) -> Application:
     """Return an application that serves what the models of `base` declare.
 
-    It works through `connections`, and expects the database at the head of `history`.
+    It works through `connections`, and expects the database at the head of `history`. It reads
+    from the `replica` and counts its requests in the `metrics`, where there are such.
 
     Raises:
         DeclarationError: a model, or a handler of a resource's `own`, declares what is not so.
@@ -68,11 +74,14 @@ def make_app(
             *routes,
         ],
         default_handler_class=NotFound,
-        log_function=_log_request,
+        log_function=_note_request,
         template_path=str(TEMPLATES),
         settings=settings,
         connections=connections,
+        replica=replica,
+        reads=replica or connections,
         history=history,
+        metrics=metrics,
         collections=served,
         openapi=_description(served, routes),
         failures=Failures(),
@@ -112,6 +121,22 @@ def _description(served: Collections, routes: Iterable[Route]) -> dict[str, Any]
                 f" {path}, but describes {', '.join(sorted(described))}; see its describe()."
             )
     return api
+
+
+def _note_request(handler: RequestHandler) -> None:
+    """Count a request that was answered, and log it."""
+    metrics: Metrics | None = handler.settings["metrics"]
+    if metrics is not None:
+        collection = getattr(handler, "collection", None)
+        request = handler.request
+        metrics.note(
+            type(handler).__name__,
+            collection.name if collection else "",
+            request.method if request.method in handler.SUPPORTED_METHODS else "other",
+            handler.get_status(),
+            request.request_time(),
+        )
+    _log_request(handler)
 
 
 def _log_request(handler: RequestHandler) -> None:

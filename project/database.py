@@ -122,6 +122,16 @@ def compiled(statement: sa.SelectBase) -> Statement:
     return Statement(str(result).encode(), dict(result.params))
 
 
+class Usage(NamedTuple):
+    """How much of its connections a process uses."""
+
+    size: int  # connections at most
+    opened: int  # those that are open, in use or idle
+    lent: int  # in use, or being opened for a request
+    waiting: int  # requests that wait for one
+    timed_out: int  # requests that waited in vain, since the start
+
+
 class Connections:
     """The connections that serve requests: at most so many, each opened when first needed.
 
@@ -142,9 +152,11 @@ class Connections:
             "autocommit": True,
             "client_encoding": "UTF8",
         }
+        self._size = settings.pool_size
         self._turns = asyncio.Semaphore(settings.pool_size)
         self._patience = settings.pool_seconds
         self._idle: list[psycopg.AsyncConnection] = []
+        self._lent = self._waiting = self._timed_out = 0
         self._closed = False
 
     @asynccontextmanager
@@ -158,6 +170,7 @@ class Connections:
 
         """
         await self._turn()
+        self._lent += 1
         try:
             connection = self._kept() or await psycopg.AsyncConnection.connect(**self._arguments)
             try:
@@ -169,7 +182,13 @@ class Connections:
                 else:
                     self._idle.append(connection)
         finally:
+            self._lent -= 1
             self._turns.release()
+
+    def usage(self) -> Usage:
+        """Say how much is in use at this moment."""
+        opened = self._lent + len(self._idle)
+        return Usage(self._size, opened, self._lent, self._waiting, self._timed_out)
 
     def _kept(self) -> psycopg.AsyncConnection | None:
         """Take the connection that was used last, if there is one that the server kept open, too.
@@ -187,11 +206,18 @@ class Connections:
         return None
 
     async def _turn(self) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        self._waiting += 1
         try:
-            async with asyncio.timeout(self._patience if self._turns.locked() else None):
+            async with asyncio.timeout(self._patience):
                 await self._turns.acquire()
         except TimeoutError:
+            self._timed_out += 1
             raise BusyError from None
+        finally:
+            self._waiting -= 1
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[psycopg.AsyncConnection]:

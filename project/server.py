@@ -87,6 +87,10 @@ class Server(HTTPServer):
         self._settle(server_conn)
         super().on_close(server_conn)
 
+    def in_flight(self) -> int:
+        """Return how many connections are owed an answer."""
+        return len(self._owed)
+
     def _settle(self, server_conn: object) -> None:
         self._owed.discard(server_conn)
         self._changed.set()

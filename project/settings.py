@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Processes = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -34,10 +35,24 @@ class Settings:
         "The database, as `postgresql://user:password@host:port/name`. "
         "Unset, an embedded PostgreSQL 18 runs in `.postgres/` of the project.",
     ] = None
+    replica_url: Annotated[
+        URL | None,
+        "A copy of the database that PostgreSQL keeps, on which the API reads; none, if unset.",
+    ] = None
     address: Annotated[
         str, "The name or IP address to listen on; `0.0.0.0` or `::` for every interface."
     ] = "localhost"
     port: Annotated[Port, "The TCP port to listen on; 0 for any free one."] = 8888
+    metrics_address: Annotated[str, "The name or IP address to listen on for Prometheus."] = (
+        "localhost"
+    )
+    metrics_port: Annotated[
+        Port | None,
+        "The TCP port to listen on for Prometheus, at `/metrics`; not at all, if unset.",
+    ] = None
+    processes: Annotated[
+        Processes, "Processes that serve, side by side; 0 for one for each core."
+    ] = 1
     pool_size: Annotated[Count, "Connections to the database that one process keeps, at most."] = 10
     pool_seconds: Annotated[
         Seconds, "How long a request waits for a connection before it is answered 503."
@@ -99,8 +114,9 @@ class Settings:
     def __repr__(self) -> str:
         # A URL may hide a password in its query, too, which SQLAlchemy would print.
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
-        if self.database_url is not None:
-            shown["database_url"] = describe(self.database_url)
+        for name, value in shown.items():
+            if isinstance(value, URL):
+                shown[name] = describe(value)
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -109,7 +125,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises:
         SettingsError: a variable is set to something that cannot be used. The message never
-            repeats the value of ``DATABASE_URL``.
+            repeats the value of a URL.
 
     """
     types = get_type_hints(Settings, include_extras=True)
@@ -126,7 +142,7 @@ def _listed(text: str | None) -> list[str]:
 
 
 def _parse(name: str, text: str, annotation: Any) -> Any:  # noqa: ANN401
-    if name == "DATABASE_URL":
+    if name.endswith("_URL"):
         return _database_url(name, text)
     if get_origin(get_args(annotation)[0]) is Literal:
         return _one_of(name, text, get_args(get_args(annotation)[0]))

@@ -30,6 +30,7 @@ from project.app import OWN, Own, make_app
 from project.database import ROOT
 from project.models import Base, Role
 from project.models.access_token import new_token, token_hash
+from project.replica import Replica
 from project.revisions import read_history
 from project.server import Server
 from project.settings import Settings
@@ -213,13 +214,19 @@ async def serve() -> AsyncIterator[Callable[..., Service]]:
     """Start services; call it with settings that name a database, and with models if not ours."""
     with ExitStack() as stopping:
         services: list[Service] = []
+        replicas: list[Replica] = []
 
         def start(
             settings: Settings, base: type[DeclarativeBase] = Base, own: Own = OWN
         ) -> Service:
             assert settings.database_url is not None
             connections = db.Connections(settings.database_url, settings)
-            server = Server(make_app(settings, connections, read_history(), base, own))
+            replica = None
+            if settings.replica_url is not None:
+                replica = Replica(settings.replica_url, settings, connections)
+                replicas.append(replica)
+            app = make_app(settings, connections, read_history(), base, own, replica=replica)
+            server = Server(app)
             socket, port = bind_unused_port()
             server.add_socket(socket)
             stopping.callback(server.stop)
@@ -230,6 +237,8 @@ async def serve() -> AsyncIterator[Callable[..., Service]]:
     for service in services:
         await service.server.close_all_connections()
         await service.connections.close()
+    for replica in replicas:
+        await replica.close()
     AsyncHTTPClient().close()
 
 

@@ -125,6 +125,7 @@ async def test_every_connection_in_use_is_said(serve: Serve, database: sa.URL) -
     async with service.connections.lend():
         code, kind, _ = reason(await service.fetch("/"))
     assert (code, kind) == (503, "busy")
+    assert service.connections.usage() == (1, 1, 0, 0, 1)
 
 
 async def test_a_statement_that_takes_too_long_is_said(serve: Serve, database: sa.URL) -> None:

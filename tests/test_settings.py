@@ -18,8 +18,12 @@ def test_nothing_set_is_the_default() -> None:
 def test_every_setting_is_read_under_its_name() -> None:
     given = {
         "DATABASE_URL": "postgresql://ann@db/shop",
+        "REPLICA_URL": "postgresql://ann@copy/shop",
         "ADDRESS": "0.0.0.0",
         "PORT": "80",
+        "METRICS_ADDRESS": "127.0.0.1",
+        "METRICS_PORT": "9100",
+        "PROCESSES": "2",
         "POOL_SIZE": "3",
         "POOL_SECONDS": "1.5",
         "STATEMENT_SECONDS": "2",
@@ -75,6 +79,7 @@ SECRET = st.text("s3cre!/:@?#%\\ ", min_size=1).map(lambda noise: f"XYZZY{noise}
 
 
 @given(
+    st.sampled_from(["DATABASE_URL", "REPLICA_URL"]),
     st.sampled_from(
         [
             "postgresql://ann:{}@db/shop",
@@ -86,9 +91,9 @@ SECRET = st.text("s3cre!/:@?#%\\ ", min_size=1).map(lambda noise: f"XYZZY{noise}
     ),
     SECRET,
 )
-def test_a_password_is_in_no_repr_and_in_no_error(form: str, secret: str) -> None:
+def test_a_password_is_in_no_repr_and_in_no_error(name: str, form: str, secret: str) -> None:
     try:
-        shown = repr(load({"DATABASE_URL": form.format(secret)}))
+        shown = repr(load({name: form.format(secret)}))
     except SettingsError as error:
         shown = str(error)
         assert error.__context__ is None or error.__suppress_context__  # noqa: PT017

@@ -4,8 +4,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
+from psycopg import AsyncCopy
 from psycopg_pool import AsyncConnectionPool
 from tornado.web import Application, RequestHandler
 
@@ -14,6 +17,19 @@ PAGE = (
     " (SELECT id, name FROM my_table{} ORDER BY id LIMIT 100) t"
 )
 ROW = "SELECT row_to_json(t)::text FROM (SELECT id, name FROM my_table WHERE id = %s) t"
+
+
+TO_ONE = (
+    "SELECT coalesce(json_agg(t), '[]')::text FROM (SELECT o.id, o.label, json_build_object("
+    "'email', a.email, 'role', a.role) AS account FROM access_token o"
+    " JOIN account a ON a.id = o.account_id ORDER BY o.id LIMIT 100) t"
+)
+TO_MANY = (
+    "SELECT coalesce(json_agg(t), '[]')::text FROM (SELECT a.id, a.email, (SELECT json_agg(s)"
+    " FROM (SELECT o.id, o.label FROM access_token o WHERE o.account_id = a.id"
+    " AND o.revoked_at IS NULL) s)"
+    " AS access_token FROM account a ORDER BY a.id LIMIT 100) t"
+)
 
 
 class Rows(RequestHandler):
@@ -49,6 +65,50 @@ class Row(RequestHandler):
         )
 
 
+class Fixed(RequestHandler):
+    def initialize(self, statement: str) -> None:
+        self.statement = statement
+
+    async def get(self) -> None:
+        await answer(self, self.statement, [])
+
+
+@asynccontextmanager
+async def copying(handler: RequestHandler, statement: str) -> AsyncIterator[AsyncCopy]:
+    async with (
+        handler.settings["pool"].connection() as connection,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        yield copy
+
+
+class Bulk(RequestHandler):
+    async def post(self) -> None:
+        rows = self.request.body.splitlines()
+        async with copying(self, "COPY my_table (name) FROM STDIN") as copy:
+            for row in rows:
+                await copy.write_row([json.loads(row)["name"]])
+        self.set_status(201)
+        self.finish({"inserted": len(rows)})
+
+
+class Export(RequestHandler):
+    async def get(self) -> None:
+        statement = (
+            "COPY (SELECT id, name FROM my_table ORDER BY id) TO STDOUT (FORMAT csv, HEADER)"
+        )
+        async with copying(self, statement) as copy:
+            piece = bytearray()
+            async for row in copy:
+                piece += row
+                if len(piece) > 65536:
+                    self.write(bytes(piece))
+                    piece.clear()
+                    await self.flush()
+        self.finish(bytes(piece))
+
+
 async def answer(handler: RequestHandler, statement: str, values: Sequence[object]) -> None:
     async with handler.settings["pool"].connection() as connection:
         cursor = await connection.execute(statement, values)
@@ -61,9 +121,16 @@ async def main() -> None:
     async with AsyncConnectionPool(
         os.environ["DATABASE_URL"], min_size=10, max_size=10, kwargs={"autocommit": True}
     ) as pool:
-        routes = [("/api/my_table", Rows), (r"/api/my_table/(\d+)", Row)]
+        routes: list[tuple[Any, ...]] = [
+            ("/api/my_table", Rows),
+            (r"/api/my_table/(\d+)", Row),
+            ("/api/access_token", Fixed, {"statement": TO_ONE}),
+            ("/api/account", Fixed, {"statement": TO_MANY}),
+            ("/api/my_table/bulk", Bulk),
+            ("/export", Export),
+        ]
         app = Application(routes, log_function=lambda _: None, pool=pool)
-        app.listen(int(sys.argv[1]), "127.0.0.1")
+        app.listen(int(sys.argv[1]), "127.0.0.1", max_body_size=2**30)
         await asyncio.Event().wait()
 
 

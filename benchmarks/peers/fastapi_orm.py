@@ -10,21 +10,13 @@ from typing import Annotated
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+from models import AccessToken, Account, MyTable
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import String, select
+from sqlalchemy import insert as insert_rows
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class MyTable(Base):
-    __tablename__ = "my_table"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50))
+from sqlalchemy.orm import joinedload, selectinload
 
 
 class Row(BaseModel):
@@ -36,6 +28,32 @@ class Row(BaseModel):
 
 class NewRow(BaseModel):
     name: Annotated[str, Field(max_length=50)]
+
+
+class Owner(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    email: str
+    role: str
+
+
+class Token(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    label: str
+
+
+class OwnedToken(Token):
+    account: Owner
+
+
+class Person(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    email: str
+    access_token: list[Token] = Field(validation_alias="access_tokens")
 
 
 engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10, max_overflow=0)
@@ -90,6 +108,40 @@ async def change(
     found.name = given.name
     await session.commit()
     return found
+
+
+@app.get("/api/access_token", response_model=list[OwnedToken])
+async def to_one(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[AccessToken]:
+    tokens = select(AccessToken).options(joinedload(AccessToken.account))
+    return (await session.scalars(tokens.order_by(AccessToken.id).limit(100))).all()
+
+
+@app.get("/api/account", response_model=list[Person])
+async def to_many(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[Account]:
+    live = Account.access_tokens.and_(AccessToken.revoked_at.is_(None))
+    accounts = select(Account).options(selectinload(live))
+    return (await session.scalars(accounts.order_by(Account.id).limit(100))).all()
+
+
+@app.post("/api/my_table/bulk", status_code=201)
+async def bulk(
+    session: Annotated[AsyncSession, Depends(session)], given: list[NewRow]
+) -> dict[str, int]:
+    await session.execute(insert_rows(MyTable), [row.model_dump() for row in given])
+    await session.commit()
+    return {"inserted": len(given)}
+
+
+@app.get("/export")
+async def export() -> StreamingResponse:
+    async def lines() -> AsyncIterator[str]:
+        yield "id,name\n"
+        statement = select(MyTable.id, MyTable.name).order_by(MyTable.id)
+        async with sessions() as opened:
+            async for part in (await opened.stream(statement)).partitions(1000):
+                yield "".join([f"{row.id},{row.name}\n" for row in part])
+
+    return StreamingResponse(lines(), media_type="text/csv")
 
 
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)

@@ -1,5 +1,6 @@
 """What the audit says of a change: a step of the statement that makes it."""
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +16,7 @@ MASK = "(hidden)"
 AUDIT = identifier(AuditEntry.__tablename__)
 
 
+@functools.lru_cache(maxsize=1024)
 def audited(view: View, source: str, before: str | None, after: str | None) -> Fragment:
     """Note the change of each row: who, what, the key, and the row on both sides."""
     collection, row = view.collection, before or after or ""

@@ -84,12 +84,15 @@ class Loader:
             lines = csv.reader(text, strict=True)
             names = next(lines, [])
             columns = [self.view.collection.columns.get(name) for name in names]
+            number = -1
             for number, cells in enumerate(lines):
                 if len(cells) != len(names):
                     detail = f"It has {len(cells)} cells, and the first line {len(names)}."
                     raise bad_body([Fault(detail, pointer=pointer(number))])
                 cell = map(_cell, columns, cells)
                 yield Raw(encode(dict(zip(names, cell, strict=True))))
+            if number < 0 and None in columns:  # no row would say it
+                raise FaultError(422, "The first line names a column that there is not.")
         except (csv.Error, UnicodeDecodeError):
             raise FaultError(400, "The body is not CSV in UTF-8.") from None
         finally:

@@ -124,8 +124,8 @@ def _list(collection: Collection) -> Schema:
             in_query("limit", f"Rows of a page: {sizes}.", limit),
             in_query("offset", "Rows to pass over.", {"type": "integer", "minimum": 0}),
             in_query("cursor", "Where a page begins, from the Link header."),
-            in_query("and", "Conditions that are all met: `(a.eq.1,b.is.null)`."),
-            in_query("or", "Conditions of which one is met: `(a.eq.1,b.is.null)`."),
+            in_query("and", "Conditions that are all met: `(a.eq.1,b.is.null)`.", BRACKETED),
+            in_query("or", "Conditions of which one is met: `(a.eq.1,b.is.null)`.", BRACKETED),
             *(_filter(c) for c in collection.columns.values() if collection.filterable(c)),
             in_header("Prefer", "`count=exact` or `count=estimated`."),
             *resuming,
@@ -154,7 +154,7 @@ def _post(collection: Collection) -> Schema:
         answers=answers,
         problems=["400", "409", "413", "415", "422", *gate(collection.resource.write)],
         parameters=[
-            in_header("Idempotency-Key", "What the client calls this request."),
+            in_header("Idempotency-Key", "What the client calls this request.", CALLED),
             in_header("Prefer", "`return=minimal` leaves the rows out of the answer."),
         ],
         audience=collection.resource.write,
@@ -170,7 +170,14 @@ def _changes(collection: Collection) -> Schema:
     changed = {**answers_of("The row as it is now.", [JSON], reference(name)), **NOTHING}
     made = answers_of("The new row.", [JSON], reference(name), status="201")
     new, patch = reference(f"{name}.new"), reference(f"{name}.patch")
-    put = {"type": "object", "allOf": [reference(f"{name}.patch")]}
+    key = {column.name for column in collection.key}
+    # The key is that of the address; what may be left out gets its default.
+    required = [
+        column.name
+        for column in collection.columns.values()
+        if column.taken and not column.optional and column.name not in key
+    ]
+    put = {"type": "object", "allOf": [reference(f"{name}.patch")], "required": required}
     return {
         "put": operation(
             f"Replace a row of {name}, or insert it where clients choose the keys.",
@@ -207,6 +214,8 @@ def _key_description(collection: Collection) -> str:
 
 
 TEXT = {"schema": {"type": "string"}}
+BRACKETED = {"type": "string", "pattern": r"^\(.+\)$"}
+CALLED = {"type": "string", "pattern": r"^[\x20-\x7e]{1,255}$"}
 LIVE = {
     "schema": {
         "type": "string",

@@ -96,6 +96,6 @@ def in_query(name: str, description: str, schema: Schema | None = None) -> Schem
     }
 
 
-def in_header(name: str, description: str = "Entity tags.") -> Schema:
+def in_header(name: str, description: str = "Entity tags.", schema: Schema | None = None) -> Schema:
     """Return a header of the request."""
-    return {**in_query(name, description), "in": "header"}
+    return {**in_query(name, description, schema), "in": "header"}

@@ -4,6 +4,7 @@ One statement does it all, so that in autocommit it is a transaction of its own:
 and what is noted of it cannot come apart, and a change costs one round trip.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ from project.api.statement import (
 
 #: Sets of members that the rows of one request may have: each is an INSERT of its own.
 SHAPES = 50
+
+#: What follows from who asks for what is made once, for the views that were seen last.
+remembered = functools.lru_cache(maxsize=1024)
 
 
 class Inserting(NamedTuple):
@@ -65,15 +69,7 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
     parts = [format_sql("TABLE {}", identifier(f"written{place}")) for place in range(len(shapes))]
     steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
     steps.append(audited(view, "FROM written t0", None, "t0"))
-    query = whole(view)
-    steps.append(
-        format_sql(
-            "shown AS (SELECT coalesce(string_agg(row_to_json(s.*)::text, E',\\n'), '') AS body,"
-            " count(*) AS number, min({}) AS row_key, min({}) AS tag"
-            " FROM written t0, LATERAL ({}) s)",
-            *(_place(collection, "t0"), _tag(collection, "t0"), columns(view.collections, query)),
-        )
-    )
+    steps.append(_shown(view))
     if once is not None:
         steps += kept(view.asker, once)
     statement = format_sql("WITH {} SELECT * FROM shown", join_sql(", ", steps)).statement()
@@ -174,9 +170,22 @@ def locked(view: View, key: Sequence[str], names: Iterable[str]) -> Statement:
     ).statement()
 
 
+@remembered
 def whole(view: View) -> Query:
     """Return the question for a row as it is."""
     return read_query(view.collections, view.collection, view.asker, [])
+
+
+@remembered
+def _shown(view: View) -> Fragment:
+    """Render the rows that were written."""
+    collection = view.collection
+    return format_sql(
+        "shown AS (SELECT coalesce(string_agg(row_to_json(s.*)::text, E',\\n'), '') AS body,"
+        " count(*) AS number, min({}) AS row_key, min({}) AS tag"
+        " FROM written t0, LATERAL ({}) s)",
+        *(_place(collection, "t0"), _tag(collection, "t0"), columns(view.collections, whole(view))),
+    )
 
 
 def _insert(collection: Collection, names: Sequence[str], source: Fragment) -> Fragment:
@@ -260,6 +269,7 @@ def _at(view: View, key: Sequence[str]) -> list[Fragment]:
     return [*key_is(view.collection.key, "t0", key), *owned(view.collection, "t0", view.asker)]
 
 
+@remembered
 def _same_row(collection: Collection) -> list[Fragment]:
     return [format_sql("{} = {}", c.within("t0"), c.within("b")) for c in collection.key]
 
@@ -278,15 +288,19 @@ def _matching(view: View, match: Sequence[str] | None) -> list[Fragment]:
 
 
 def _answer(view: View, steps: Sequence[Fragment]) -> Statement:
+    return format_sql("WITH {} {}", join_sql(", ", steps), _changed(view)).statement()
+
+
+@remembered
+def _changed(view: View) -> Fragment:
+    """Say how many rows there were and how many were changed, and render the one that was."""
     collection = view.collection
-    query = whole(view)
     return format_sql(
-        "WITH {} SELECT (SELECT count(*) FROM before), (SELECT count(*) FROM after),"
+        "SELECT (SELECT count(*) FROM before), (SELECT count(*) FROM after),"
         " row_to_json(s.*)::text, {}, {}"
         " FROM (SELECT) one LEFT JOIN after t0 ON true LEFT JOIN LATERAL ({}) s ON true",
-        join_sql(", ", steps),
-        *(_tag(collection, "t0"), _place(collection, "t0"), columns(view.collections, query)),
-    ).statement()
+        *(_tag(collection, "t0"), _place(collection, "t0"), columns(view.collections, whole(view))),
+    )
 
 
 def _tag(collection: Collection, alias: str) -> Fragment:

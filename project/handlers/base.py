@@ -16,6 +16,7 @@ from project import logs
 from project.api.faults import FaultError
 from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
+from project.replica import Reads
 from project.revisions import History
 from project.settings import Settings
 
@@ -58,6 +59,13 @@ class Handler(RequestHandler):
     def connections(self) -> Connections:
         """The connections to the database."""
         return cast("Connections", self.settings["connections"])
+
+    @property
+    def reads(self) -> Reads:
+        """Where to read: a copy of the database, if there is one and the client can do with it."""
+        if "no-cache" in self.request.headers.get("Cache-Control", "").lower():
+            return self.connections
+        return cast("Reads", self.settings["reads"])
 
     @property
     def history(self) -> History:

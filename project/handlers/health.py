@@ -1,12 +1,15 @@
 """Is the process alive, and may it be sent requests? The probes of an orchestrator ask."""
 
 import asyncio
+from typing import Any, cast
 
 import psycopg
 
-from project.database import BusyError
+from project.database import BusyError, Connections
 from project.handlers.base import Handler
 from project.handlers.problems import Problem, ProblemError, unavailable
+from project.replica import Replica
+from project.revisions import History
 
 #: A database that takes longer than this to say where it stands does not count as there.
 ANSWER_SECONDS = 2
@@ -27,24 +30,37 @@ class Readyz(Handler):
     async def get(self) -> None:
         """Answer 200 with the revision, or 503 with what is in the way."""
         self.set_header("Cache-Control", "no-store")
-        if problem := await self.problem():
+        if problem := await obstacle(self.connections, self.history, draining=self.draining):
             raise ProblemError(problem)
-        self.finish({"status": "ready", "revision": sorted(self.history.heads)})
+        answer: dict[str, Any] = {"status": "ready", "revision": sorted(self.history.heads)}
+        if replica := cast("Replica | None", self.settings["replica"]):
+            answer["replica"] = await standing(replica)
+        self.finish(answer)
 
-    async def problem(self) -> Problem | None:
-        """Say what is in the way, if anything."""
-        if self.draining:
-            return unavailable("draining", "The service is about to stop.")
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                stamped = await self.connections.stamped()
-        except TimeoutError:
-            return unavailable(
-                "unreachable", f"The database did not answer within {ANSWER_SECONDS} seconds."
-            )
-        except BusyError:
-            return unavailable("unreachable", "Every connection to the database is in use.")
-        except psycopg.Error:
-            return unavailable("unreachable", "The database cannot be reached.")
-        objection = self.history.objection(stamped)
-        return unavailable(*objection) if objection else None
+
+async def obstacle(connections: Connections, history: History, *, draining: bool) -> Problem | None:
+    """Say what keeps the service from being ready, if anything does."""
+    if draining:
+        return unavailable("draining", "The service is about to stop.")
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            stamped = await connections.stamped()
+    except TimeoutError:
+        return unavailable(
+            "unreachable", f"The database did not answer within {ANSWER_SECONDS} seconds."
+        )
+    except BusyError:
+        return unavailable("unreachable", "Every connection to the database is in use.")
+    except psycopg.Error:
+        return unavailable("unreachable", "The database cannot be reached.")
+    objection = history.objection(stamped)
+    return unavailable(*objection) if objection else None
+
+
+async def standing(replica: Replica) -> dict[str, Any]:
+    """Say whether a replica answers, and how far behind it is; without it, the service is ready."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return {"status": "ready", "behind_bytes": await replica.behind()}
+    except (TimeoutError, BusyError, psycopg.Error):
+        return {"status": "unreachable"}

@@ -159,9 +159,7 @@ class ResourceHandler(Handler):
 
         """
         try:
-            return await self.attempt(
-                lambda: self.connections.run(statement.text, statement.values)
-            )
+            return await self.attempt(lambda: self.reads.run(statement.text, statement.values))
         except psycopg.Error as error:
             if not statement.given or not is_unreadable(error):
                 raise

@@ -152,7 +152,7 @@ class Rows(LoadingHandler):
         as_table = form == CSV and change is None
         make, copy = (reading.table, COPY_CSV) if as_table else (reading.lines, COPY_LINES)
         statement = make(self.collections, query)
-        pieces = self.connections.copy(copy % statement.text, statement.values)
+        pieces = self.reads.copy(copy % statement.text, statement.values)
         self.set_header("Content-Type", f"{form}; charset=UTF-8")
         async with aclosing(pieces):
             first = await self.first(pieces, statement)

@@ -1,0 +1,39 @@
+"""Schemathesis over /openapi.json with all its checks: does the service do what it says it does?
+
+    .venv/bin/python -m benchmarks.contract [examples of each operation]
+
+Signed in as an admin, on a database of its own. Ends with 0 if nothing was found.
+"""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import stage
+from benchmarks.api import fill, make_token
+
+
+def main(examples: int = 500) -> int:
+    with ExitStack() as running:
+        url = running.enter_context(stage.database(1000))
+        fill(url)
+        token = make_token(stage.environment(url))
+        port = stage.free_port()
+        running.enter_context(stage.service(url, port))
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")),
+            *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
+            *("run", f"http://127.0.0.1:{port}/openapi.json"),
+            *("--header", f"Authorization: Bearer {token}"),
+            *("--checks", "all"),
+            *("--max-examples", str(examples)),
+            *("--workers", "1", "--continue-on-failure", "--no-color"),
+        ]
+        folder = running.enter_context(TemporaryDirectory())  # for what it keeps
+        return subprocess.run(command, cwd=folder, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
