@@ -1,7 +1,7 @@
 """New revisions, run on copies of one scratch database: on empty tables, then with rows in them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.drift import Connection, connected
 from project.schema.finding import Finding
-from project.schema.hazards import data, failure
+from project.schema.hazards import availability, data, failure
 from project.schema.hazards.actions import actions
 from project.schema.observe import Observation, observe
 from project.schema.probing import Outcome
@@ -75,7 +75,7 @@ class Trial:
 
 @dataclass
 class Bench:
-    """Where the revisions are run: databases that are all copies of one at the base."""
+    """Where the revisions are run: a database at the base, which is used up, and copies of it."""
 
     server: sa.URL
     base: sa.URL
@@ -105,10 +105,13 @@ class Bench:
         partial: list[Observation] = []
         thinned: dict[str, int] = {}
         trial = empty
+        # A large database takes longer to copy than to migrate. Where all is one transaction, the
+        # one at the base will do: what fails leaves nothing behind.
+        in_place = _left_nothing(empty.observation)
         with ExitStack() as stack:
             stand: _Stand | None = None
             for _ in range(ATTEMPTS):
-                stand = stand or stack.enter_context(self._stand())
+                stand = stand or stack.enter_context(self._stand(in_place=in_place))
                 trial = self._attempt(stand, empty.before, thinned)
                 failed = failure.failed(trial.observation, trial.before, with_rows=True)
                 if failed is None:
@@ -123,6 +126,8 @@ class Bench:
                 if not _thin(thinned, partial[-1], most):
                     break
                 if not _left_nothing(partial[-1]):
+                    if in_place:
+                        break  # it went another way than without rows
                     stack.close()
                     stand = None
         return replace(
@@ -140,9 +145,10 @@ class Bench:
             touched.fill(connection, some, most, self.leave_out, self.values)
 
     @contextmanager
-    def _stand(self) -> "Iterator[_Stand]":
+    def _stand(self, *, in_place: bool) -> "Iterator[_Stand]":
+        copy = scratch.database(self.server, template=str(self.base.database))
         with (
-            scratch.database(self.server, template=str(self.base.database)) as database,
+            nullcontext(self.base) if in_place else copy as database,
             connected(database) as connection,
             probing.application_role(connection) as role,
         ):
@@ -168,6 +174,7 @@ class Bench:
         found = compatibility.changes(running.asked, stand.old, new)
         trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
         trial.findings += failure.invalid_indexes(before, after)
+        trial.findings += availability.references_without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
         trial.findings += self._there_and_back(
             trial, database, connection, rows_before, rolled_back
@@ -259,7 +266,8 @@ class _Stand:
 
 def _left_nothing(observation: Observation) -> bool:
     """Whether a migration that failed has been rolled back as a whole."""
-    return len({s.transaction for s in observation.own}) == 1 and observation.own[0].in_transaction
+    own = observation.own
+    return len({s.transaction for s in own}) == 1 and own[0].in_transaction
 
 
 def _same_failure(one: Trial, other: Trial) -> bool:
