@@ -1,20 +1,19 @@
 """New revisions, run on copies of one scratch database: on empty tables, then with rows in them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
 from project.schema import compatibility, probing, scratch, touched, undoing
+from project.schema.attempts import Stand, left_nothing, same_failure, thin, whole
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.drift import Connection, connected
 from project.schema.finding import Finding
-from project.schema.hazards import data, failure
-from project.schema.hazards.actions import actions
+from project.schema.hazards import availability, data, failure
 from project.schema.observe import Observation, observe
-from project.schema.probing import Outcome
 from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
@@ -26,12 +25,6 @@ ALL_OF_THEM = 20
 
 #: How often a table is made smaller because the migration fails on its rows.
 ATTEMPTS = 12
-
-#: Which of ``touched.LESS`` takes all rows away.
-NOTHING = len(touched.LESS)
-
-#: SQLSTATE of refusals because rows are alike.
-ALIKE = ("23505", "23P01")
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class Trial:
 
 @dataclass
 class Bench:
-    """Where the revisions are run: databases that are all copies of one at the base."""
+    """Where the revisions are run: a database at the base, which is used up, and copies of it."""
 
     server: sa.URL
     base: sa.URL
@@ -105,29 +98,34 @@ class Bench:
         partial: list[Observation] = []
         thinned: dict[str, int] = {}
         trial = empty
+        # A large database takes longer to copy than to migrate. Where all is one transaction, the
+        # one at the base will do: what fails leaves nothing behind.
+        in_place = left_nothing(empty.observation)
         with ExitStack() as stack:
-            stand: _Stand | None = None
+            stand: Stand | None = None
             for _ in range(ATTEMPTS):
-                stand = stand or stack.enter_context(self._stand())
+                stand = stand or stack.enter_context(self._stand(in_place=in_place))
                 trial = self._attempt(stand, empty.before, thinned)
                 failed = failure.failed(trial.observation, trial.before, with_rows=True)
                 if failed is None:
                     break
-                if empty.observation.failure and _same_failure(empty, trial):
+                if empty.observation.failure and same_failure(empty.observation, trial.observation):
                     failed = failure.failed(empty.observation, trial.before, with_rows=False)
                     return replace(trial, findings=[*trial.findings, *filter(None, [failed])])
                 partial.append(trial.observation)
                 if failed.code not in {finding.code for finding in failures}:
                     failures.append(failed)
                 trial = empty
-                if not _thin(thinned, partial[-1], most):
+                if not thin(thinned, partial[-1], most):
                     break
-                if not _left_nothing(partial[-1]):
+                if not left_nothing(partial[-1]):
+                    if in_place:
+                        break  # it went another way than without rows
                     stack.close()
                     stand = None
         return replace(
             trial,
-            observation=_whole(partial, trial.observation),
+            observation=whole(partial, trial.observation),
             findings=[*failures, *trial.findings],
         )
 
@@ -140,9 +138,10 @@ class Bench:
             touched.fill(connection, some, most, self.leave_out, self.values)
 
     @contextmanager
-    def _stand(self) -> "Iterator[_Stand]":
+    def _stand(self, *, in_place: bool) -> "Iterator[Stand]":
+        copy = scratch.database(self.server, template=str(self.base.database))
         with (
-            scratch.database(self.server, template=str(self.base.database)) as database,
+            nullcontext(self.base) if in_place else copy as database,
             connected(database) as connection,
             probing.application_role(connection) as role,
         ):
@@ -150,9 +149,9 @@ class Bench:
             old = running.begin(self.leave_out)
             if running.refused:
                 self.models, self.said = None, f"not known: {running.refused}"
-            yield _Stand(database, connection, running, old)
+            yield Stand(database, connection, running, old)
 
-    def _attempt(self, stand: "_Stand", before: Snapshot, thinned: Mapping[str, int]) -> Trial:
+    def _attempt(self, stand: "Stand", before: Snapshot, thinned: Mapping[str, int]) -> Trial:
         database, connection, running = stand.database, stand.connection, stand.running
         stand.take_away(thinned)
         rows_before = data.picture(connection, self.wanted, self.leave_out)
@@ -168,6 +167,7 @@ class Bench:
         found = compatibility.changes(running.asked, stand.old, new)
         trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
         trial.findings += failure.invalid_indexes(before, after)
+        trial.findings += availability.references_without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
         trial.findings += self._there_and_back(
             trial, database, connection, rows_before, rolled_back
@@ -230,74 +230,3 @@ class Bench:
             return
         repeated = differences(trial.after, read(connection, self.leave_out))
         yield from undoing.not_the_same(last, "second upgrade", repeated)
-
-
-@dataclass
-class _Stand:
-    """A copy with rows, and the release at work on it."""
-
-    database: sa.URL
-    connection: Connection
-    running: Running
-    old: list[Outcome]  # how what the release sends ends before the migration
-    taken: dict[str, int] = field(default_factory=dict)  # which rows of a table are gone, if any
-
-    def take_away(self, thinned: Mapping[str, int]) -> None:
-        """Leave tables fewer rows: what is found among fewer is no loss of the migration's."""
-        for table, times in thinned.items():
-            if self.taken.get(table) != times:
-                touched.without(self.connection, table, touched.LESS[times - 1])
-        if thinned == self.taken:
-            return
-        self.taken = dict(thinned)
-        fewer = self.running.again()
-        self.old = [
-            replace(old, rows=min(old.rows, now.rows))
-            for old, now in zip(self.old, fewer, strict=True)
-        ]
-
-
-def _left_nothing(observation: Observation) -> bool:
-    """Whether a migration that failed has been rolled back as a whole."""
-    return len({s.transaction for s in observation.own}) == 1 and observation.own[0].in_transaction
-
-
-def _same_failure(one: Trial, other: Trial) -> bool:
-    """Whether it fails on rows just as it does without."""
-    errors = [
-        next((s.error.get("sqlstate") for s in reversed(t.observation.own) if s.error), None)
-        for t in (one, other)
-    ]
-    lengths = [len(t.observation.own) for t in (one, other)]
-    return errors[0] == errors[1] and lengths[0] == lengths[1]
-
-
-def _thin(thinned: dict[str, int], observation: Observation, most: set[Name]) -> bool:
-    """Note that the table on which it failed shall have fewer rows the next time."""
-    statement = next((s for s in reversed(observation.own) if s.error), None)
-    if statement is None:  # Python failed, on whatever rows
-        everything = dict.fromkeys(map(".".join, most), NOTHING)
-        less = thinned != everything
-        thinned.update(everything)
-        return less
-    told = statement.error
-    name = (told.get("schema_name", ""), told.get("table_name", ""))
-    table = ".".join(name if all(name) else touched.named(actions(statement.sql)[0].table))
-    if table == "public." or thinned.get(table) == len(touched.LESS):
-        return False
-    # One row is like none other; of other failures, what ordinary rows do one of them does.
-    lonely = told.get("sqlstate") in ALIKE
-    thinned[table] = thinned.get(table, 0) + 1 if lonely or table not in thinned else NOTHING
-    return True
-
-
-def _whole(partial: Sequence[Observation], last: Observation) -> Observation:
-    """Take each statement from the attempt with the most rows in which it succeeded."""
-    statements = list(last.statements)
-    for attempt in reversed(partial):
-        for place, statement in enumerate(attempt.statements[: len(statements)]):
-            if statement.error or statement.sql != statements[place].sql:
-                break
-            statements[place] = replace(statement, transaction=statements[place].transaction)
-    before = partial[0].before if partial else last.before
-    return replace(last, statements=tuple(statements), before=before)

@@ -9,6 +9,8 @@ Sources:
 
 """
 
+from collections.abc import Sequence
+
 from project.schema.hazards.actions import Action
 from project.schema.observe import Statement, Work
 
@@ -247,6 +249,12 @@ _RECIPES = {
     "persistence": _no_way,
     "access method": _no_way,
 }
+
+
+def index(table: str, columns: Sequence[str]) -> str:
+    """Write an index on columns, in the safe way."""
+    name = f"{table.rpartition('.')[2]}_{'_'.join(columns)}_idx"
+    return _index(Action("index", table, ", ".join(columns), name), ())
 
 
 def split(first: Statement, then: Statement) -> str:

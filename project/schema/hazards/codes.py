@@ -84,6 +84,13 @@ _ALL = (
         " everybody else does.",
     ),
     Code(
+        "reference-without-index",
+        "availability",
+        "note",
+        "A foreign key has no index on the side that refers.",
+        "To delete a row, or change its key, the whole table that refers to it is read.",
+    ),
+    Code(
         "table-lost",
         "data",
         "error",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from project.schema.finding import Finding, Level
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
+from project.schema.hazards.fitting import fits
 from project.schema.observe import Observation, Statement
 from project.schema.snapshot import Item, Key, Snapshot
 
@@ -220,53 +221,10 @@ class Conditions:
         old, new = self._column(action.table, action.column), self._after(action)
         if old is None or new is None:
             return False
-        return not _fits(str(old.attributes["type"]), str(new.attributes["type"]))
+        return not fits(str(old.attributes["type"]), str(new.attributes["type"]))
 
     def _after(self, action: Action) -> Item | None:
         return self.after.items.get(Key("column", (*self._name(action.table), action.column)))
-
-
-#: Kinds of types, each of whose values the later ones hold.
-WIDER = (
-    ("boolean", "integer"),
-    ("smallint", "integer", "bigint", "numeric"),
-    ("real", "double precision"),
-    ("date", "timestamp without time zone"),
-    ("date", "timestamp with time zone"),
-    ("json", "jsonb"),
-    ("jsonb", "json"),
-    ("timestamp without time zone", "timestamp with time zone", "date"),
-    ("timestamp with time zone", "timestamp without time zone", "date"),
-)
-
-
-#: Types of texts; without a size they hold any.
-STRINGS = ("text", "character varying", "character")
-
-
-def _fits(old: str, new: str) -> bool:
-    """Whether every value of a type is one of another."""
-    (one, old_size), (other, new_size) = _measured(old), _measured(new)
-    if other in STRINGS and new_size is None:
-        return True
-    if one == other or (one in STRINGS and other in STRINGS):
-        if one == "numeric" and old_size and new_size:
-            return new_size[0] - new_size[1] >= old_size[0] - old_size[1]
-        return new_size is None or (old_size is not None and new_size >= old_size)
-    return (
-        any(
-            one in chain and other in chain and chain.index(one) < chain.index(other)
-            for chain in WIDER
-        )
-        and new_size is None
-    )
-
-
-def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:
-    found = re.fullmatch(r"(.*?)\((\d+)(?:,(\d+))?\)(.*)", type_)
-    if found is None:
-        return type_, None
-    return found[1] + found[4], (int(found[2]), int(found[3] or 0))
 
 
 def _conditional(

@@ -1,0 +1,45 @@
+"""Does a type hold every value of another?"""
+
+import re
+
+#: Kinds of types, each of whose values the later ones hold.
+WIDER = (
+    ("boolean", "integer"),
+    ("smallint", "integer", "bigint", "numeric"),
+    ("real", "double precision"),
+    ("date", "timestamp without time zone"),
+    ("date", "timestamp with time zone"),
+    ("json", "jsonb"),
+    ("jsonb", "json"),
+    ("timestamp without time zone", "timestamp with time zone", "date"),
+    ("timestamp with time zone", "timestamp without time zone", "date"),
+)
+
+
+#: Types of texts; without a size they hold any.
+STRINGS = ("text", "character varying", "character")
+
+
+def fits(old: str, new: str) -> bool:
+    """Whether every value of a type is one of another."""
+    (one, old_size), (other, new_size) = _measured(old), _measured(new)
+    if other in STRINGS and new_size is None:
+        return True
+    if one == other or (one in STRINGS and other in STRINGS):
+        if one == "numeric" and old_size and new_size:
+            return new_size[0] - new_size[1] >= old_size[0] - old_size[1]
+        return new_size is None or (old_size is not None and new_size >= old_size)
+    return (
+        any(
+            one in chain and other in chain and chain.index(one) < chain.index(other)
+            for chain in WIDER
+        )
+        and new_size is None
+    )
+
+
+def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:
+    found = re.fullmatch(r"(.*?)\((\d+)(?:,(\d+))?\)(.*)", type_)
+    if found is None:
+        return type_, None
+    return found[1] + found[4], (int(found[2]), int(found[3] or 0))
