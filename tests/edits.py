@@ -23,7 +23,7 @@ from project.schema.autogenerate.proposal import Proposal, propose
 from project.schema.autogenerate.renames import Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.facts import MetadataFacts
 from project.schema.source import Source
 

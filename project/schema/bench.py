@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from project.schema import compatibility, probing, scratch, touched, undoing
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
 from project.schema.hazards import data, failure
 from project.schema.hazards.actions import actions

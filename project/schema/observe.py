@@ -19,7 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema.drift import connected
+from project.schema.connections import connected
 from project.schema.source import Source, SourceError
 from project.schema.watching import RELATIONS
 

@@ -287,7 +287,10 @@ def main() -> None:
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    first = json.loads(requests.readline())
+    line = requests.readline()
+    if not line:
+        return  # what it was to work on could not be made
+    first = json.loads(line)
     conversation = Conversation(requests, answers)
     definitions = Definitions()
     worker = Worker(
