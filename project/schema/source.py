@@ -24,7 +24,7 @@ from project.schema.process import Begun
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key
 
-__all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
+__all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError", "Watched"]
 
 #: What a request wants, as the end of "cannot".
 WANTS = {
@@ -41,6 +41,7 @@ WANTS = {
     "create_all": "create the models' tables",
     "candidate upgrade": "run the upgrade",
     "candidate downgrade": "run the downgrade",
+    "observe_candidate": "run the upgrade",
     "hidden": "ask what env.py hides",
     "send": "send the models' statements",
     "version_table": "find the table of the revision",
@@ -272,7 +273,18 @@ class Source:
             SourceError: the process ended.
 
         """
-        wish = "observe_downgrade" if down else "observe_upgrade"
+        return self._watched("observe_downgrade" if down else "observe_upgrade", url, to)
+
+    def watch_file(self, url: sa.URL, path: Path) -> Watched:
+        """Run the upgrade of a migration that is not in the history yet, as :meth:`watch` does.
+
+        Raises:
+            SourceError: the process ended.
+
+        """
+        return self._watched("observe_candidate", url, str(path))
+
+    def _watched(self, wish: str, url: sa.URL, to: str) -> Watched:
         told = self._ask(wish, url, to)
         failure = told["failure"]
         error = self._failed(WANTS[wish].format(to=to), failure) if failure else None

@@ -100,6 +100,10 @@ class Worker:
         """Downgrade the scratch database under observation."""
         return self.observe(to, self.downgrade)
 
+    def observe_candidate(self, path: str) -> dict[str, Any]:
+        """Run the upgrade of a migration that is not in the history yet, under observation."""
+        return self.observe(path, lambda file: self.candidate(file, "upgrade"))
+
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
         self.environment.run(["stamp", to], lambda configuration: command.stamp(configuration, to))
@@ -269,6 +273,7 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             | "send"
             | "observe_upgrade"
             | "observe_downgrade"
+            | "observe_candidate"
         ) as verb:
             return getattr(worker, verb)(request["to"])
         case "metadata" | "create_all" | "version_table" as verb:

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from project.schema.autogenerate import message, proof, questions
+from project.schema.autogenerate import locks, message, proof, questions
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.proposal import propose
 from project.schema.autogenerate.script import body, module
@@ -17,12 +17,14 @@ class Migration:
 
     Attributes:
         message: What it does, for a revision that was given no message.
+        locks: What it was seen to lock, as a table for a person; empty if nothing.
 
     """
 
     upgrade: str
     downgrade: str
     message: str
+    locks: str
 
 
 def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
@@ -63,4 +65,5 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
         proof.declared(losses) + upgrade,
         downgrade,
         message.message(proposal.differences, proposal.renamed),
+        locks.table(seen.seen),
     )

@@ -22,6 +22,7 @@ from alembic import command, context
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
+from alembic.script import ScriptDirectory, write_hooks
 from alembic.util import CommandError, DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
@@ -74,6 +75,7 @@ class Session:
     bench: Workbench
     engine: sa.Engine
     folder: Path
+    directory: ScriptDirectory
     typed: bool  # whether somebody typed the command, or a program called it
     steering: Steering | None = None
     declared: Declared | None = None
@@ -120,7 +122,8 @@ def _opened() -> Session:
     bench = closing.enter_context(workbench.opened(project, scratch.from_environment()))
     url = bench.history.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    return Session(project, bench, engine, folder, context.config.cmd_opts is not None)
+    typed = context.config.cmd_opts is not None
+    return Session(project, bench, engine, folder, asked().script_directory, typed)
 
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
@@ -192,7 +195,22 @@ def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
             _give_up(error, typed=session.typed)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
+        if locks := session.migration.locks:
+            after_writing(session.directory, "locks", lambda _: questions.show(locks))
     return session.migration.downgrade if operation.back else session.migration.upgrade
+
+
+def after_writing(script: ScriptDirectory, name: str, do: Callable[[Path], object]) -> None:
+    """Do something once Alembic has written a revision, and its other hooks have formatted it.
+
+    Args:
+        script: Where the revision goes.
+        name: Under which Alembic says what it does.
+        do: Given the revision's file.
+
+    """
+    write_hooks.register(name)(lambda path, _: do(Path(path)))
+    script.hooks = [*script.hooks, {"_hook_name": name, "type": name}]
 
 
 def _give_up(error: Exception, *, typed: bool) -> NoReturn:

@@ -11,6 +11,11 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr)  # noqa: T201
 
 
+def show(lines: str) -> None:
+    """Show something about the migration, where Alembic says that it is written."""
+    print(lines, flush=True)  # noqa: T201
+
+
 def is_rename(suspicion: Suspicion) -> bool:
     """Ask whether what looks like a rename is one.
 
