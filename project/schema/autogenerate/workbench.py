@@ -25,7 +25,7 @@ from project.schema.facts import MetadataFacts, RefusedIndex
 from project.schema.hidden import without_hidden
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
-from project.schema.snapshot import Difference, Key, Snapshot, differences
+from project.schema.snapshot import PARTS, Difference, Key, Snapshot, differences
 from project.schema.source import Source, SourceError
 
 
@@ -92,7 +92,7 @@ class Workbench:
         expected = self.after.catalog
         differing = differences(expected, found)
         listed = without_equivalents(differing, expected, found, self.models)
-        listed = [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+        listed = _not_ignored(listed, self.ignore)
         kept, _ = without_hidden(listed, self.declared, self.facts, self.copy)
         return kept
 
@@ -101,8 +101,15 @@ class Workbench:
         return dict(sequences(self.trying))
 
 
-def _matches(difference: Difference, rule: Ignore) -> bool:
-    return fnmatchcase(str(difference.key), rule.pattern)
+def _not_ignored(listed: Collection[Difference], ignore: Collection[Ignore]) -> list[Difference]:
+    """Leave out what is ignored, with the parts of a table that is ignored as a whole."""
+    ignored = {d for d in listed if any(fnmatchcase(str(d.key), rule.pattern) for rule in ignore)}
+    whole = {d.key.name for d in ignored if d.key.kind == "table" and d.attribute is None}
+    return [
+        d
+        for d in listed
+        if d not in ignored and not (d.key.kind in PARTS and d.key.name[:2] in whole)
+    ]
 
 
 def _refuse(indexes: Iterable[RefusedIndex], ignore: Collection[Ignore]) -> None:
