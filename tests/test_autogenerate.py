@@ -2,6 +2,8 @@
 
 import os
 import pty
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +85,11 @@ note = sa.Table(
 """
 
 
+TAG = """
+tag = sa.Table("tag", metadata, sa.Column("id", sa.Integer, primary_key=True))
+"""
+
+
 @dataclass
 class Developer:
     """Somebody with a small Alembic project, at a keyboard."""
@@ -156,18 +163,26 @@ class Developer:
         return True
 
 
-@pytest.fixture
-def developer(tmp_path: Path, scratch_server: sa.URL) -> Iterator[Developer]:
-    migrations = tmp_path / "migrations"
-    (migrations / "versions").mkdir(parents=True)
-    (migrations / "env.py").write_text(ENV.replace("{options}", ""))
-    (migrations / "script.py.mako").write_text(TEMPLATE)
-    (tmp_path / "alembic.ini").write_text(INI)
-    developer = Developer(tmp_path, scratch_server)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> Path:
+    """A project with one revision, to be copied."""
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "migrations" / "versions").mkdir(parents=True)
+    (folder / "migrations" / "env.py").write_text(ENV.replace("{options}", ""))
+    (folder / "migrations" / "script.py.mako").write_text(TEMPLATE)
+    (folder / "alembic.ini").write_text(INI)
+    developer = Developer(folder, scratch_server)
     developer.write(MODELS)
-    developer.autogenerate("-m", "first")
-    yield developer
-    assert not (tmp_path / "refused_migration.py").exists()
+    developer.autogenerate("-m", "first", "--rev-id", "one")
+    return folder
+
+
+@pytest.fixture
+def developer(tmp_path: Path, begun: Path, scratch_server: sa.URL) -> Iterator[Developer]:
+    folder = tmp_path / "project"
+    shutil.copytree(begun, folder)
+    yield Developer(folder, scratch_server)
+    assert not (folder / "refused_migration.py").exists()
 
 
 def test_a_new_column_is_written_proved_and_enough(developer: Developer) -> None:
@@ -184,6 +199,23 @@ def test_a_new_column_is_written_proved_and_enough(developer: Developer) -> None
     assert "VALIDATE CONSTRAINT text_says_something" in text
     assert "import project" not in text
     assert developer.agrees()
+
+
+def test_what_a_migration_was_seen_to_lock_is_shown_with_its_file(developer: Developer) -> None:
+    developer.edit(
+        'sa.Column("mail", sa.String(80)),',
+        'sa.Column("mail", sa.Text, index=True), sa.Column("size", sa.Integer),',
+    )
+    developer.write((developer.folder / "models.py").read_text() + TAG)
+    printed = developer.alembic("revision", "--autogenerate", "-m", "locks")
+    table = printed[printed.index("statement  ") :]
+    seen = {re.sub("  +", "|", line.strip()) for line in table.splitlines()}
+    assert printed.index("Generating ") < printed.index(table)
+    adding = "ALTER TABLE note ADD COLUMN IF NOT EXISTS size …"
+    assert f"{adding}|note|ACCESS EXCLUSIVE|readers and writers" in seen
+    building = "CREATE INDEX CONCURRENTLY ix_note_mail ON note …"
+    assert f"{building}|note|SHARE UPDATE EXCLUSIVE|nobody|builds ix_note_mail" in seen
+    assert "CREATE TABLE" not in table  # nobody waits for what is new
 
 
 def test_the_same_change_gives_the_same_bytes(developer: Developer) -> None:

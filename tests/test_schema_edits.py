@@ -10,8 +10,7 @@ from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from project.schema.autogenerate import migration
-from project.schema.autogenerate.change import RefusedError
-from project.schema.autogenerate.proof import UnprovedError
+from project.schema.autogenerate.change import RefusedError, UnprovedError
 from project.schema.catalog import read
 from project.schema.snapshot import differences
 

@@ -26,7 +26,7 @@ from alembic.util import CommandError
 from project.schema import candidate, creating, graph, loading, moving
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions, imported
-from project.schema.environment import Environment
+from project.schema.environment import Environment, one_after_the_other
 from project.schema.filters import Filters
 from project.schema.sending import Release
 from project.schema.steering import RefusedError, Steering
@@ -67,7 +67,10 @@ class Worker:
                     self.conversation.tell(progress=progress)
                     yield step
 
-            with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
+            with EnvironmentContext(
+                configuration, script, fn=steps, destination_rev=to
+            ) as environment:
+                one_after_the_other(environment)
                 script.run_env()
 
         self.environment.run(["upgrade", to], move)
@@ -142,6 +145,7 @@ class Worker:
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
+            "comparisons": len(contexts),
             "imported": imported(),
         }
 

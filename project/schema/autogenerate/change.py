@@ -27,6 +27,10 @@ class MissingValueError(RefusedError):
         self.column = column
 
 
+class UnprovedError(Exception):
+    """The migration does not do what it should; the message says what."""
+
+
 @dataclass(frozen=True)
 class Hints:
     """What models say in ``info`` for the sake of migrations, by the name of the column or table.

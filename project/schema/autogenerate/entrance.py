@@ -1,10 +1,9 @@
 """What env.py calls: all that is imported of this package until a migration is to be written."""
 
-import sys
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import context
+from alembic import command, context
 
 from project.schema.steering import STEERED
 
@@ -12,8 +11,9 @@ from project.schema.steering import STEERED
 def install(*, before: str = "migrations") -> None:
     """Let this package write what ``alembic revision --autogenerate`` writes.
 
-    To be called in env.py before it connects; commands other than ``revision --autogenerate`` and
-    ``check`` are not touched. If `SCRATCH_DATABASE_URL` is set, that server is worked on.
+    To be called in env.py before it connects. Of other commands only ``merge`` is touched, which is
+    proved, and ``revision``, where ``revision_environment`` has them run env.py; neither needs a
+    database then. If `SCRATCH_DATABASE_URL` is set, that server is worked on.
 
     Args:
         before: What env.py is connected to: with "migrations" a scratch database that they made,
@@ -24,18 +24,38 @@ def install(*, before: str = "migrations") -> None:
         CommandError: no scratch database can be made, or a migration fails.
 
     """
-    if asked() is None or context.config.attributes.get(STEERED):
+    if context.config.attributes.get(STEERED):
         return
     # Only here: an upgrade does without.
-    from project.schema.autogenerate import plugin  # noqa: PLC0415
+    if asked() is not None:
+        from project.schema.autogenerate import plugin  # noqa: PLC0415
 
-    plugin.begin(before=before)
+        plugin.begin(before=before)
+    elif _typed() in {command.merge, command.revision}:
+        from project.schema.autogenerate import merging  # noqa: PLC0415
+
+        merging.begin(merges=_typed() is command.merge)
 
 
 def connection() -> sa.Connection | None:
     """Return a connection to what the migrations make, for env.py; None for any other command."""
-    plugin = sys.modules.get("project.schema.autogenerate.plugin")
-    return None if plugin is None else plugin.connection()
+    return None if _engine is None else _engine.connect()
+
+
+def lead(to: sa.URL | None) -> None:
+    """Let :func:`connection` lead to a database from now on, or nowhere."""
+    global _engine  # noqa: PLW0603 - what env.py calls has no other place to keep it
+    url = to and to.set(drivername="postgresql+psycopg")
+    _engine = sa.create_engine(url, poolclass=sa.NullPool) if url else None
+
+
+_engine: sa.Engine | None = None
+
+
+def _typed() -> object:
+    """Return the command that somebody has typed; None where a program calls it."""
+    options = context.config.cmd_opts
+    return getattr(options, "cmd", (None,))[0] if options is not None else None
 
 
 def asked() -> Any:  # noqa: ANN401 - Alembic's RevisionContext is no public name

@@ -51,8 +51,10 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
     file = folder / "migration.py"
     file.write_text(module(upgrade, downgrade))
     told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts
+    questions.doing("Proving the migration, up, down and up again")
     with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
         seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
+    questions.doing("")
     losses = [loss for loss in seen.losses if f"# loses: {loss.partition(',')[0]}," not in upgrade]
     if losses:
         questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")

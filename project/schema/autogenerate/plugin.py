@@ -14,35 +14,27 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import psycopg
-import sqlalchemy as sa
 from alembic import command, context
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
-from alembic.script import ScriptDirectory, write_hooks
-from alembic.util import CommandError, DispatchPriority, PriorityDispatchResult
+from alembic.script import ScriptDirectory
+from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import hints, questions, workbench
-from project.schema.autogenerate.change import RefusedError
+from project.schema.autogenerate import entrance, hints, questions, workbench
+from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
+from project.schema.autogenerate.invocation import TOLD, after_writing, give_up, keep, project
 from project.schema.autogenerate.migration import Migration, made
-from project.schema.autogenerate.proof import UnprovedError
 from project.schema.autogenerate.workbench import Workbench
-from project.schema.configuration import Project, UsageError
+from project.schema.configuration import Project
+from project.schema.progress import shown
 from project.schema.snapshot import Difference
-from project.schema.source import SourceError
 from project.schema.steering import Steering
-
-#: What a person can do something about: said in a sentence, without a traceback.
-TOLD = (
-    *(RefusedError, UnprovedError, SourceError, UsageError),
-    *(scratch.ScratchError, psycopg.OperationalError),
-)
 
 
 class DifferencesOp(ops.MigrateOperation):
@@ -73,7 +65,6 @@ class Session:
 
     project: Project
     bench: Workbench
-    engine: sa.Engine
     folder: Path
     directory: ScriptDirectory
     typed: bool  # whether somebody typed the command, or a program called it
@@ -99,31 +90,24 @@ def begin(*, before: str) -> None:
     try:
         _session = _opened()
     except TOLD as error:
-        _give_up(error, typed=context.config.cmd_opts is not None)
+        give_up(error, typed=context.config.cmd_opts is not None)
+    entrance.lead(_session.bench.history)
     if before == "migrations" and context.config.attributes.get("connection") is None:
         _session.steering = Steering(_session.bench.history)
         _session.steering.install()
 
 
-def connection() -> sa.Connection | None:
-    """Return a connection to what the migrations make; None where nothing has begun."""
-    return None if _session is None else _session.engine.connect()
-
-
 def _opened() -> Session:
-    name = context.config.config_file_name or context.config.toml_file_name
-    if name is None:
-        raise UsageError("Autogenerate needs a configuration file: alembic.ini or pyproject.toml.")
-    project = Project.load(name, section=context.config.config_ini_section)
     closing = ExitStack()
     # Whatever ends the command, also an error that is Alembic's own affair.
     atexit.register(closing.close)
     folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
-    bench = closing.enter_context(workbench.opened(project, scratch.from_environment()))
-    url = bench.history.set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    asking = project()
+    with shown(sys.stderr) as progress:
+        opening = workbench.opened(asking, scratch.from_environment(), progress)
+        bench = closing.enter_context(opening)
     typed = context.config.cmd_opts is not None
-    return Session(project, bench, engine, folder, asked().script_directory, typed)
+    return Session(asking, bench, folder, asked().script_directory, typed)
 
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
@@ -133,6 +117,7 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     session, _session = _session, None
     if session is None:
         return PriorityDispatchResult.CONTINUE
+    entrance.lead(None)
     # env.py is connected: whatever else this process connects to is its own affair again.
     if session.steering is not None:
         session.steering.remove()
@@ -187,35 +172,12 @@ def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
         try:
             session.migration = made(session.bench, session.declared, session.folder)
         except UnprovedError as error:
-            kept = session.project.ini.with_name("refused_migration.py")
-            kept.write_bytes((session.folder / "migration.py").read_bytes())
-            questions.tell(f"What was planned is kept in {kept}; it is no migration.")
-            _give_up(error, typed=session.typed)
+            keep(session.project, (session.folder / "migration.py").read_bytes())
+            give_up(error, typed=session.typed)
         except TOLD as error:
-            _give_up(error, typed=session.typed)
+            give_up(error, typed=session.typed)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
         if locks := session.migration.locks:
             after_writing(session.directory, "locks", lambda _: questions.show(locks))
     return session.migration.downgrade if operation.back else session.migration.upgrade
-
-
-def after_writing(script: ScriptDirectory, name: str, do: Callable[[Path], object]) -> None:
-    """Do something once Alembic has written a revision, and its other hooks have formatted it.
-
-    Args:
-        script: Where the revision goes.
-        name: Under which Alembic says what it does.
-        do: Given the revision's file.
-
-    """
-    write_hooks.register(name)(lambda path, _: do(Path(path)))
-    script.hooks = [*script.hooks, {"_hook_name": name, "type": name}]
-
-
-def _give_up(error: Exception, *, typed: bool) -> NoReturn:
-    """End the command; one that was typed with exit code 1, as findings do."""
-    if not typed:
-        raise CommandError(str(error)) from error
-    questions.tell(str(error))
-    sys.exit(1)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from project.schema import rows
 from project.schema.autogenerate.change import Path as Name
+from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.observe import Observation, observe_file
 from project.schema.remedy import shown
@@ -27,10 +28,6 @@ PARTS = {"table", "column", "constraint", "index", "statistics"}
 
 #: What lets a change of rows in one table reach those of another.
 REACHING = {"trigger", "rule"}
-
-
-class UnprovedError(Exception):
-    """The migration does not do what it should; the message says what."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from project.schema.catalog.dependencies import (
     sequences,
     statements,
 )
-from project.schema.configuration import Ignore, Project
+from project.schema.configuration import Ignore, Project, UsageError
 from project.schema.connections import Connection, connected
 from project.schema.drift import version_table
 from project.schema.equivalence import without_equivalents
@@ -27,6 +27,12 @@ from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import PARTS, Difference, Key, Snapshot, differences
 from project.schema.source import Source, SourceError
+
+#: What is said of an env.py that has several databases compared.
+SEVERAL = (
+    "env.py compares several databases in one command, and a revision is written for one: call"
+    " autogenerate.install() where it goes through one of them only, as chosen by -x."
+)
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,8 @@ def opened(project: Project, url: str | None, progress: Progress = silent) -> It
         source.use(history)
         declared.use(models)
         facts, refused = Pair(project, server, history, models, source, declared).make(progress)
+        if facts.comparisons > 1:
+            raise UsageError(SEVERAL)
         _refuse(refused, project.ignore)
         leave_out = version_table(facts)
 
