@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from project.database import ROOT
 
-from .conftest import secret
+from .conftest import Databases, execute, secret
 
 #: An env.py as `alembic init` writes it, but for the one line, and a database that is nowhere.
 ENV = """
@@ -85,6 +85,8 @@ note = sa.Table(
 """
 
 
+MAIL = 'sa.Column("mail", sa.String(80)),'
+
 TAG = """
 tag = sa.Table("tag", metadata, sa.Column("id", sa.Integer, primary_key=True))
 """
@@ -137,6 +139,19 @@ class Developer:
         self.alembic("revision", "--autogenerate", *words)
         (new,) = self.files() - before
         return new.read_text()
+
+    def autogenerate_several(self, *words: str) -> list[Path]:
+        """Autogenerate revisions; their files as they were written."""
+        before = self.files()
+        self.alembic("revision", "--autogenerate", *words)
+        return sorted(self.files() - before, key=lambda file: file.stat().st_mtime_ns)
+
+    def lead(self, to: sa.URL) -> None:
+        """Have env.py connect to a database."""
+        ini = self.folder / "alembic.ini"
+        url = to.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        nowhere = "postgresql://nobody:s3cret@127.0.0.1:1/nowhere"
+        ini.write_text(ini.read_text().replace(nowhere, url.replace("%", "%%")))
 
     def refused(self) -> str:
         """Autogenerate in vain; why."""
@@ -332,6 +347,29 @@ def test_what_rows_refuse_is_not_saved_as_a_migration(developer: Developer) -> N
     assert 'postgresql_using="left(mail, 20)"' in text
     assert "# loses: note.mail" in text
     assert developer.agrees()
+
+
+def test_a_column_is_expanded_in_three_revisions_while_the_old_release_writes(
+    developer: Developer, databases: Databases
+) -> None:
+    kind = """sa.Column("kind", sa.{}, nullable=False, index=True, info={}),
+        sa.CheckConstraint("kind IS DISTINCT FROM NULL", name="has_a_kind"),"""
+    developer.edit(MAIL, MAIL + kind.format("Integer", {"backfill": "7"}))
+    developer.autogenerate("-m", "kind", "--rev-id", "two")
+    developer.edit("sa.Integer, nullable", "sa.Text, nullable")
+    developer.edit("'backfill': '7'", "'expand': True")
+    written = developer.autogenerate_several("-m", "text", "--rev-id", "three")
+    assert [file.stem for file in written] == [
+        *("three_text_expand_note_kind", "three_2_text_fill_note_kind"),
+        "three_3_text_contract_note_kind",
+    ]
+    assert "Rewrites" not in "".join(file.read_text() for file in written)
+    url = databases.make()
+    developer.lead(url)
+    for number, revision in enumerate(("two", "three", "head"), 1):
+        developer.alembic("upgrade", revision)
+        execute(url, f"INSERT INTO note (text, kind) VALUES ('a', {number})")
+    assert execute(url, "SELECT kind FROM note ORDER BY id") == [("1",), ("2",), ("3",)]
 
 
 def test_rows_that_may_refuse_a_constraint_are_told_of(developer: Developer) -> None:

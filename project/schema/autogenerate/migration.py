@@ -6,7 +6,7 @@ from pathlib import Path
 
 from project.schema.autogenerate import locks, message, proof, questions
 from project.schema.autogenerate.hints import Declared
-from project.schema.autogenerate.proposal import propose
+from project.schema.autogenerate.proposal import Proposal, propose
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.workbench import Workbench
 
@@ -42,6 +42,17 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
 
     """
     proposal = propose(bench, declared, folder, questions.is_rename, questions.value)
+    return proved(bench, declared, proposal, folder)
+
+
+def proved(bench: Workbench, declared: Declared, proposal: Proposal, folder: Path) -> Migration:
+    """Prove what was planned, and write it with what was seen.
+
+    Raises:
+        UnprovedError: it does not do what it should.
+        SourceError: the worker ended.
+
+    """
     for note in proposal.notes:
         questions.tell(note)
     upgrade, downgrade = body(proposal.upgrade), body(proposal.downgrade)

@@ -10,8 +10,8 @@ own need be there or up to date.
 import atexit
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import entrance, hints, questions, workbench
+from project.schema.autogenerate import entrance, expanding, hints, questions, workbench
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
@@ -41,15 +41,23 @@ class DifferencesOp(ops.MigrateOperation):
     """All that differs between models and migrations, as one operation, there or back."""
 
     def __init__(
-        self, session: "Session", differences: Iterable[Difference], *, back: bool
+        self,
+        session: "Session",
+        differences: Iterable[Difference],
+        *,
+        back: bool = False,
+        planned: Migration | None = None,
     ) -> None:
         self.session = session
         self.differences = tuple(differences)
         self.back = back
+        self.planned = planned  # one of several revisions
 
     def reverse(self) -> "DifferencesOp":
         """Return the way back."""
-        return DifferencesOp(self.session, self.differences, back=not self.back)
+        return DifferencesOp(
+            self.session, self.differences, back=not self.back, planned=self.planned
+        )
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Return what ``alembic check`` shows."""
@@ -128,7 +136,7 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     session.declared = hints.declared(metadatas, safe=session.project.safe)
     differing = session.bench.to_models(session.bench.before.catalog)
     if differing:
-        upgrade.ops[:] = [DifferencesOp(session, differing, back=False)]
+        upgrade.ops[:] = [DifferencesOp(session, differing)]
     opts["process_revision_directives"] = _finishing(
         session, opts.get("process_revision_directives")
     )
@@ -158,26 +166,72 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
                 questions.tell("The models and the migrations agree: there is nothing to write.")
                 directives.clear()
         elif directives:
-            directives[0].imports.add("from sqlalchemy.dialects import postgresql")
+            if _writes_a_file():
+                directives[:] = _in_several(session, directives[0])
+            for script in directives:
+                script.imports = {*script.imports, "from sqlalchemy.dialects import postgresql"}
             session.script = directives[0]
 
     return finish
 
 
+def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.MigrationScript]:
+    """Return the revisions that take the place of one, where a column is to be expanded."""
+    assert session.declared is not None  # noqa: S101
+    with _told(session):
+        expansion = expanding.wanted(session.bench, session.declared)
+        if expansion is None:
+            return [script]
+        parts = expanding.sequence(session.bench, session.declared, expansion, session.folder)
+    _show_locks(session, parts)
+    scripts: list[ops.MigrationScript] = []
+    for number, part in enumerate(parts):
+        there = DifferencesOp(session, (), planned=part)
+        again = ops.MigrationScript(
+            script.rev_id if not number else f"{script.rev_id}_{number + 1}",
+            ops.UpgradeOps([there]),
+            ops.DowngradeOps([there.reverse()]),
+            message=": ".join(filter(None, (script.message, part.message))),
+            head=scripts[-1].rev_id if scripts else script.head,
+            splice=script.splice,
+            branch_label=None if number else script.branch_label,
+            version_path=script.version_path,
+            depends_on=None if number else script.depends_on,
+        )
+        scripts.append(again)
+    return scripts
+
+
+@contextmanager
+def _told(session: Session) -> Iterator[None]:
+    """End the command with a sentence where a person can do something about it."""
+    try:
+        yield
+    except UnprovedError as error:
+        keep(session.project, (session.folder / "migration.py").read_bytes())
+        give_up(error, typed=session.typed)
+    except TOLD as error:
+        give_up(error, typed=session.typed)
+
+
+def _show_locks(session: Session, written: Iterable[Migration]) -> None:
+    """Show what each revision was seen to lock, under the name of its file."""
+    tables = [migration.locks for migration in written]
+    if any(tables):
+        coming = iter(tables)
+        after_writing(session.directory, "locks", lambda _: questions.show(next(coming)))
+
+
 @renderers.dispatch_for(DifferencesOp)
 def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
     session = operation.session
-    if session.migration is None:
+    if operation.planned is None and session.migration is None:
         assert session.declared is not None  # noqa: S101
-        try:
+        with _told(session):
             session.migration = made(session.bench, session.declared, session.folder)
-        except UnprovedError as error:
-            keep(session.project, (session.folder / "migration.py").read_bytes())
-            give_up(error, typed=session.typed)
-        except TOLD as error:
-            give_up(error, typed=session.typed)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
-        if locks := session.migration.locks:
-            after_writing(session.directory, "locks", lambda _: questions.show(locks))
-    return session.migration.downgrade if operation.back else session.migration.upgrade
+        _show_locks(session, [session.migration])
+    written = operation.planned or session.migration
+    assert written is not None  # noqa: S101 - made by now
+    return written.downgrade if operation.back else written.upgrade
