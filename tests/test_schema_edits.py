@@ -63,10 +63,20 @@ def test_what_rows_must_be_like_for_a_told_conversion_stands_in_the_migration(
     assert "postgresql_using" in text
 
 
+def test_a_told_conversion_that_nothing_turns_back_is_written_one_way(workshop: Bench) -> None:
+    table = 'Table("t", metadata, Column("id", {}, primary_key=True))'
+    told = """Uuid, server_default=text("gen_random_uuid()"), info={"using": "gen_random_uuid()"}"""
+    declared = workshop.of_models(table.format("Integer"), table.format(told))
+    written = migration.made(workshop.written(declared).bench, declared, workshop.folder)
+    assert "DROP SEQUENCE" in written.upgrade
+    assert written.downgrade.startswith("raise NotImplementedError(")
+    assert "Nothing makes the old values of the new ones: invalid input" in written.downgrade
+
+
 #: What a developer agrees with, when an edit is taken back without a word.
 REFUSALS = (
     "have no value for it|rows that are NULL would refuse|looks like the former|Say what becomes"
-    "|cannot convert NaN|violates foreign key|partitioning of|could not create unique index"
+    "|violates foreign key|partitioning of|could not create unique index"
     '|column "select" does not exist'  # a backfill from what another edit renames
 )
 

@@ -1,10 +1,11 @@
 """A migration that was planned, tried and proved, as the text of its two functions."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from project.schema.autogenerate import locks, message, proof, questions
+from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.proposal import Proposal, propose
 from project.schema.autogenerate.script import body, module
@@ -63,9 +64,17 @@ def proved(bench: Workbench, declared: Declared, proposal: Proposal, folder: Pat
     file.write_text(module(upgrade, downgrade))
     told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts
     questions.doing("Proving the migration, up, down and up again")
-    with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
-        seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
-    questions.doing("")
+    try:
+        with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
+            seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
+    except UnprovedError as error:
+        if not (error.back and declared.hints.using):
+            raise
+        # How the new values are made is said, and nobody can say how the old ones would be.
+        reason = f"Nothing makes the old values of the new ones: {error.back}"
+        return proved(bench, declared, replace(proposal, irreversible=reason), folder)
+    finally:
+        questions.doing("")
     losses = [loss for loss in seen.losses if f"# loses: {loss.partition(',')[0]}," not in upgrade]
     if losses:
         questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")
