@@ -18,7 +18,7 @@ from project.schema.autogenerate import (
     rebuilding,
     tables,
 )
-from project.schema.autogenerate.change import Change, Path
+from project.schema.autogenerate.change import Change, Path, differing
 from project.schema.autogenerate.definitions import parse, path
 from project.schema.autogenerate.order import PARTS, Action, arranged, ordered
 from project.schema.autogenerate.step import Step
@@ -221,7 +221,20 @@ def _must_go(dependent: Key, key: Key, change: Change) -> bool:
     if dependent.kind in {"constraint", "index"}:
         replaced = key in change.before.items and key in change.after.items
         refers = str(item.attributes.get("definition")).startswith("FOREIGN KEY")
+        if key.kind == "column" and _becomes_another_enum(key, change):
+            # As text or as an enum, it compares with other operators.
+            return bool(differing(item, change.after.items[dependent]) & {"definition"})
         return key.kind in rebuilding.KINDS or (
             replaced and (anew or (key.kind == "constraint" and refers))
         )
     return dependent.kind == "statistics" and anew
+
+
+def _becomes_another_enum(column: Key, change: Change) -> bool:
+    """Tell whether a column's type was an enum, or becomes one, or another."""
+    found: list[tuple[str, bool]] = []
+    for side in (change.before, change.after):
+        if column in side.items:
+            type_ = str(side.items[column].attributes["type"]).removesuffix("[]")
+            found.append((type_, Key("enum", path(type_)) in side.items))
+    return len(set(found)) > 1 and any(is_enum for _, is_enum in found)
