@@ -195,7 +195,12 @@ def _reason(error: SourceError) -> str:
 
 def _failed(function: str, error: SourceError) -> UnprovedError:
     hint = ""
-    if str(error.sqlstate).startswith(VALUES):
+    if str(error.sqlstate).startswith(VALUES) and function == "downgrade":
+        hint = (
+            ' With info={"using": "<SQL>"} on the column, which says how the new values are made,'
+            " it is written without a way back."
+        )
+    elif str(error.sqlstate).startswith(VALUES):
         hint = (
             ' Say what becomes of rows that do not fit: info={"using": "<SQL>"} on the column,'
             ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
