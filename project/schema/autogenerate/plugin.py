@@ -24,7 +24,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import entrance, expanding, hints, questions, workbench
+from project.schema.autogenerate import entrance, expanding, expansion, hints, questions, workbench
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
@@ -179,10 +179,10 @@ def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.Migra
     """Return the revisions that take the place of one, where a column is to be expanded."""
     assert session.declared is not None  # noqa: S101
     with _told(session):
-        expansion = expanding.wanted(session.bench, session.declared)
-        if expansion is None:
+        wanted = expansion.wanted(session.bench, session.declared)
+        if wanted is None:
             return [script]
-        parts = expanding.sequence(session.bench, session.declared, expansion, session.folder)
+        parts = expanding.sequence(session.bench, session.declared, wanted, session.folder)
     _show_locks(session, parts)
     scripts: list[ops.MigrationScript] = []
     for number, part in enumerate(parts):
