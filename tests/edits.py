@@ -23,7 +23,7 @@ from project.schema.autogenerate.proposal import Proposal, propose
 from project.schema.autogenerate.renames import Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.facts import MetadataFacts
 from project.schema.source import Source
 
@@ -208,11 +208,11 @@ class Bench:
         make(1, after)
         return Declared(Hints(), (), ())
 
-    def written(self, declared: Declared) -> Written:
-        """Write the migration from the one to the other."""
+    def sides(self) -> Workbench:
+        """Return both sides, as they are."""
         sides = [Side.of(connection, []) for connection in self.connections]
         copy = self.urls[0]
-        bench = Workbench(
+        return Workbench(
             history=copy,
             copy=copy,
             source=self.source,
@@ -226,6 +226,10 @@ class Bench:
             leave_out=[],
             another=self.another,
         )
+
+    def written(self, declared: Declared) -> Written:
+        """Write the migration from the one to the other."""
+        bench = self.sides()
         proposal = propose(bench, declared, self.folder, _nobody, _nobody_knows)
         told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts
         return Written(bench, proposal, told)

@@ -2,6 +2,8 @@
 
 import os
 import pty
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 
 from project.database import ROOT
 
-from .conftest import secret
+from .conftest import Databases, execute, secret
 
 #: An env.py as `alembic init` writes it, but for the one line, and a database that is nowhere.
 ENV = """
@@ -83,6 +85,13 @@ note = sa.Table(
 """
 
 
+MAIL = 'sa.Column("mail", sa.String(80)),'
+
+TAG = """
+tag = sa.Table("tag", metadata, sa.Column("id", sa.Integer, primary_key=True))
+"""
+
+
 @dataclass
 class Developer:
     """Somebody with a small Alembic project, at a keyboard."""
@@ -131,6 +140,19 @@ class Developer:
         (new,) = self.files() - before
         return new.read_text()
 
+    def autogenerate_several(self, *words: str) -> list[Path]:
+        """Autogenerate revisions; their files as they were written."""
+        before = self.files()
+        self.alembic("revision", "--autogenerate", *words)
+        return sorted(self.files() - before, key=lambda file: file.stat().st_mtime_ns)
+
+    def lead(self, to: sa.URL) -> None:
+        """Have env.py connect to a database."""
+        ini = self.folder / "alembic.ini"
+        url = to.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        nowhere = "postgresql://nobody:s3cret@127.0.0.1:1/nowhere"
+        ini.write_text(ini.read_text().replace(nowhere, url.replace("%", "%%")))
+
     def refused(self) -> str:
         """Autogenerate in vain; why."""
         before = self.files()
@@ -156,18 +178,26 @@ class Developer:
         return True
 
 
-@pytest.fixture
-def developer(tmp_path: Path, scratch_server: sa.URL) -> Iterator[Developer]:
-    migrations = tmp_path / "migrations"
-    (migrations / "versions").mkdir(parents=True)
-    (migrations / "env.py").write_text(ENV.replace("{options}", ""))
-    (migrations / "script.py.mako").write_text(TEMPLATE)
-    (tmp_path / "alembic.ini").write_text(INI)
-    developer = Developer(tmp_path, scratch_server)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> Path:
+    """A project with one revision, to be copied."""
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "migrations" / "versions").mkdir(parents=True)
+    (folder / "migrations" / "env.py").write_text(ENV.replace("{options}", ""))
+    (folder / "migrations" / "script.py.mako").write_text(TEMPLATE)
+    (folder / "alembic.ini").write_text(INI)
+    developer = Developer(folder, scratch_server)
     developer.write(MODELS)
-    developer.autogenerate("-m", "first")
-    yield developer
-    assert not (tmp_path / "refused_migration.py").exists()
+    developer.autogenerate("-m", "first", "--rev-id", "one")
+    return folder
+
+
+@pytest.fixture
+def developer(tmp_path: Path, begun: Path, scratch_server: sa.URL) -> Iterator[Developer]:
+    folder = tmp_path / "project"
+    shutil.copytree(begun, folder)
+    yield Developer(folder, scratch_server)
+    assert not (folder / "refused_migration.py").exists()
 
 
 def test_a_new_column_is_written_proved_and_enough(developer: Developer) -> None:
@@ -184,6 +214,23 @@ def test_a_new_column_is_written_proved_and_enough(developer: Developer) -> None
     assert "VALIDATE CONSTRAINT text_says_something" in text
     assert "import project" not in text
     assert developer.agrees()
+
+
+def test_what_a_migration_was_seen_to_lock_is_shown_with_its_file(developer: Developer) -> None:
+    developer.edit(
+        'sa.Column("mail", sa.String(80)),',
+        'sa.Column("mail", sa.Text, index=True), sa.Column("size", sa.Integer),',
+    )
+    developer.write((developer.folder / "models.py").read_text() + TAG)
+    printed = developer.alembic("revision", "--autogenerate", "-m", "locks")
+    table = printed[printed.index("statement  ") :]
+    seen = {re.sub("  +", "|", line.strip()) for line in table.splitlines()}
+    assert printed.index("Generating ") < printed.index(table)
+    adding = "ALTER TABLE note ADD COLUMN IF NOT EXISTS size …"
+    assert f"{adding}|note|ACCESS EXCLUSIVE|readers and writers" in seen
+    building = "CREATE INDEX CONCURRENTLY ix_note_mail ON note …"
+    assert f"{building}|note|SHARE UPDATE EXCLUSIVE|nobody|builds ix_note_mail" in seen
+    assert "CREATE TABLE" not in table  # nobody waits for what is new
 
 
 def test_the_same_change_gives_the_same_bytes(developer: Developer) -> None:
@@ -300,6 +347,29 @@ def test_what_rows_refuse_is_not_saved_as_a_migration(developer: Developer) -> N
     assert 'postgresql_using="left(mail, 20)"' in text
     assert "# loses: note.mail" in text
     assert developer.agrees()
+
+
+def test_a_column_is_expanded_in_three_revisions_while_the_old_release_writes(
+    developer: Developer, databases: Databases
+) -> None:
+    kind = """sa.Column("kind", sa.{}, nullable=False, index=True, info={}),
+        sa.CheckConstraint("kind IS DISTINCT FROM NULL", name="has_a_kind"),"""
+    developer.edit(MAIL, MAIL + kind.format("Integer", {"backfill": "7"}))
+    developer.autogenerate("-m", "kind", "--rev-id", "two")
+    developer.edit("sa.Integer, nullable", "sa.Text, nullable")
+    developer.edit("'backfill': '7'", "'expand': True")
+    written = developer.autogenerate_several("-m", "text", "--rev-id", "three")
+    assert [file.stem for file in written] == [
+        *("three_text_expand_note_kind", "three_2_text_fill_note_kind"),
+        "three_3_text_contract_note_kind",
+    ]
+    assert "Rewrites" not in "".join(file.read_text() for file in written)
+    url = databases.make()
+    developer.lead(url)
+    for number, revision in enumerate(("two", "three", "head"), 1):
+        developer.alembic("upgrade", revision)
+        execute(url, f"INSERT INTO note (text, kind) VALUES ('a', {number})")
+    assert execute(url, "SELECT kind FROM note ORDER BY id") == [("1",), ("2",), ("3",)]
 
 
 def test_rows_that_may_refuse_a_constraint_are_told_of(developer: Developer) -> None:

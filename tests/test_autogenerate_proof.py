@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from project.schema.autogenerate.proof import bystanders
 from project.schema.autogenerate.workbench import Side
-from project.schema.drift import connected
+from project.schema.connections import connected
 
 from .conftest import Databases, execute
 

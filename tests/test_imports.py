@@ -120,7 +120,7 @@ def test_only_settings_and_the_scratch_server_read_the_environment() -> None:
     assert readers == {
         "project/settings.py",
         "project/schema/scratch.py",
-        "project/schema/source.py",
+        "project/schema/process.py",
     }
 
 

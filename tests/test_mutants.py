@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 
 from project.database import ROOT
 from project.schema.catalog import read
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
 from project.schema.snapshot import Difference, Snapshot, differences
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,8 @@ import sqlalchemy as sa
 from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 
-from project.schema.autogenerate import migration
-from project.schema.autogenerate.change import RefusedError
-from project.schema.autogenerate.proof import UnprovedError
+from project.schema.autogenerate import expansion, migration
+from project.schema.autogenerate.change import RefusedError, UnprovedError
 from project.schema.catalog import read
 from project.schema.snapshot import differences
 
@@ -64,10 +64,42 @@ def test_what_rows_must_be_like_for_a_told_conversion_stands_in_the_migration(
     assert "postgresql_using" in text
 
 
+def test_a_told_conversion_that_nothing_turns_back_is_written_one_way(workshop: Bench) -> None:
+    table = 'Table("t", metadata, Column("id", {}, primary_key=True))'
+    told = """Uuid, server_default=text("gen_random_uuid()"), info={"using": "gen_random_uuid()"}"""
+    declared = workshop.of_models(table.format("Integer"), table.format(told))
+    written = migration.made(workshop.written(declared).bench, declared, workshop.folder)
+    assert "DROP SEQUENCE" in written.upgrade
+    assert written.downgrade.startswith("raise NotImplementedError(")
+    assert "Nothing makes the old values of the new ones: invalid input" in written.downgrade
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("Integer, primary_key=True", "BigInteger, primary_key=True", "a number of its own"),
+        (
+            "Text, primary_key=True",
+            """Integer, primary_key=True, autoincrement=False, info={"using": "1"}""",
+            "constraint public.t.pk_t is built on it",
+        ),
+        ("Integer", "BigInteger, nullable=False, index=True), Column('x', Integer", "nothing else"),
+    ],
+)
+def test_what_cannot_be_expanded_is_refused_by_name(
+    workshop: Bench, before: str, after: str, reason: str
+) -> None:
+    table = 'Table("t", metadata, Column("id", {}), Column("other", Integer))'
+    declared = workshop.of_models(table.format(before), table.format(after))
+    column = replace(declared, expand={("public", "t", "id")})
+    with pytest.raises(RefusedError, match=reason):
+        expansion.wanted(workshop.sides(), column)
+
+
 #: What a developer agrees with, when an edit is taken back without a word.
 REFUSALS = (
     "have no value for it|rows that are NULL would refuse|looks like the former|Say what becomes"
-    "|cannot convert NaN|violates foreign key|partitioning of|could not create unique index"
+    "|violates foreign key|partitioning of|could not create unique index"
     '|column "select" does not exist'  # a backfill from what another edit renames
 )
 

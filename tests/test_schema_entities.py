@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from project.schema.catalog import read
-from project.schema.drift import connected
+from project.schema.connections import connected
 
 from .conftest import Databases
 from .foreign import project

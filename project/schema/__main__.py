@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from project.schema import integrity, scratch, sizes
 from project.schema.configuration import Project, UsageError
+from project.schema.connections import connected
 from project.schema.drift import (
-    connected,
     database_against_migrations,
     metadata_against_database,
     models_against_migrations,

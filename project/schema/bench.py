@@ -10,7 +10,7 @@ from project.schema import compatibility, probing, scratch, touched, undoing
 from project.schema.attempts import Stand, left_nothing, same_failure, thin, whole
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
 from project.schema.hazards import availability, data, failure
 from project.schema.observe import Observation, observe

@@ -115,8 +115,14 @@ class Project:
             levels=table.get("review", {}).get("levels", {}),
         )
 
-    def open(self, database: sa.URL) -> Source:
-        """Start a process of the project's own on a scratch database."""
+    def open(self, database: sa.URL | None = None, *, copy: bool = False) -> Source:
+        """Start a process of the project's own on a scratch database.
+
+        Args:
+            database: None if it is named later.
+            copy: Whether this process runs the project's env.py itself.
+
+        """
         return Source.open(
             self.ini,
             scratch=database,
@@ -127,6 +133,7 @@ class Project:
             arguments=self.arguments,
             prepare=self.prepare,
             moved=self.moved,
+            copy=copy,
         )
 
     def begin(self, database: sa.URL) -> None:

@@ -37,7 +37,11 @@ def create_without_refused(
     ]
     for table, index in indexes:
         table.indexes.discard(index)
-    create(metadatas, connection)
+    try:
+        create(metadatas, connection)
+    finally:
+        for table, index in indexes:
+            table.indexes.add(index)
     refused: list[dict[str, str | None]] = []
     for table, index in indexes:
         try:
@@ -53,7 +57,6 @@ def create_without_refused(
                     "reason": reason,
                 }
             )
-        table.indexes.add(index)
     return refused
 
 

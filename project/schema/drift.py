@@ -6,12 +6,9 @@ normalised them; what differs between the catalogs differs in fact.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -20,16 +17,16 @@ from psycopg import sql
 from project.schema import extensions, integrity, scratch, wording
 from project.schema.catalog import read
 from project.schema.configuration import Ignore, Project, UsageError, models_only
+from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
 from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
 from project.schema.hidden import without_hidden
+from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key, Snapshot, differences, reordered
 from project.schema.source import History, MetadataFacts, Revision, Source
 from project.schema.unimported import unimported
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def models_against_migrations(
@@ -48,34 +45,29 @@ def models_against_migrations(
 
     """
     with (
+        project.open() as migrations,
+        project.open() as declared,
         scratch.database(server) as models,
         scratch.database(server) as history,
-        project.open(history) as migrations,
-        project.open(models) as declared,
-        connected(models) as expected,
-        connected(history) as found,
-        ThreadPoolExecutor(1) as aside,
     ):
-        # The models are imported while the history is: that takes longer than to make tables.
-        importing = aside.submit(declared.metadata)
+        migrations.use(history)
+        declared.use(models)
         told = migrations.history
-        project.begin(history)
-        with extensions.explained():
-            migrations.upgrade(history, "heads", progress)
-            migrations.end()
-            facts = importing.result()
-            extensions.install(expected, found)
-            refused = declared.create_all(models)
+        made = Pair(project, server, history, models, migrations, declared)
+        facts, refused = made.make(progress)
+        migrations.end()
         leave_out = version_table(facts)
-        here, there = (
-            read(connection, leave_out, privileges=privileges) for connection in (expected, found)
-        )
+        with connected(models) as expected, connected(history) as found:
+            here, there = (
+                read(connection, leave_out, privileges=privileges)
+                for connection in (expected, found)
+            )
+            differing = without_equivalents(differences(here, there), here, there, expected)
         if not facts.tables and any(there.of_kind("table")):
             raise UsageError(
                 "The metadata of env.py has no tables, so there is nothing to compare; import the"
                 " models in env.py, or with --prepare."
             )
-        differing = without_equivalents(differences(here, there), here, there, expected)
         differing = [d for d in differing if d.key.name not in {index.name for index in refused}]
         differing, hidden = without_hidden(differing, declared, facts, history)
         declared.end()
@@ -198,16 +190,6 @@ def metadata_against_database(
         ),
         (f"{len(expected.items)} objects compared", _versions(found, expected)),
     )
-
-
-@contextmanager
-def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
-    """Connect with psycopg, in autocommit mode; to a database of the user's, only to read."""
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        if read_only:
-            connection.execute("SET default_transaction_read_only = on")
-        yield connection
 
 
 def version_table(facts: MetadataFacts) -> list[tuple[str, str]]:

@@ -147,6 +147,29 @@ class Environment:
         return script
 
 
+def one_after_the_other(environment: EnvironmentContext) -> None:
+    """Refuse an env.py that migrates several databases at once, in transactions beside each other.
+
+    All of them are the scratch database here, in which the second would wait for the first for
+    ever.
+    """
+    run_migrations = environment.run_migrations
+    begun: list[sa.Connection] = []
+
+    def guarded(**given: Any) -> None:  # noqa: ANN401
+        connection = environment.get_context().connection
+        if any(other is not connection and other.in_transaction() for other in begun):
+            raise RefusedError(
+                "env.py migrates several databases in one command, in transactions beside each"
+                " other; have it go through one of them only, as chosen by -x"
+            )
+        if connection is not None:
+            begun.append(connection)
+        run_migrations(**given)
+
+    environment.run_migrations = guarded  # type: ignore[method-assign]
+
+
 def _configures_alembic(pyproject: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return "alembic" in tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})

@@ -8,10 +8,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from project.schema.connections import Connection
 from project.schema.scratch import ScratchError
 from project.schema.source import SourceError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 #: What PostgreSQL says of an extension that is not installed beside it.
 EXTENSION_LACKING = re.compile(
@@ -21,15 +20,24 @@ EXTENSION_LACKING = re.compile(
 
 def install(expected: Connection, found: Connection) -> None:
     """Give the models the migrations' extensions: they cannot say them, but may use them."""
-    query = (
-        "SELECT extname, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
-        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
-    )
-    for extension, schema in found.execute(query).fetchall():
+    for schema, extension in _installed(found):
         names = sql.Identifier(schema), sql.Identifier(extension)
         expected.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0]))
         create = sql.SQL("CREATE EXTENSION IF NOT EXISTS {1} SCHEMA {0} CASCADE")
         expected.execute(create.format(*names))
+
+
+def lacking(expected: Connection, found: Connection) -> bool:
+    """Tell whether the models' database lacks an extension that the migrations have made."""
+    return not {*_installed(found)} <= {*_installed(expected)}
+
+
+def _installed(connection: Connection) -> list[tuple[Any, ...]]:
+    query = (
+        "SELECT nspname, extname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid ="
+        " extnamespace WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid"
+    )
+    return connection.execute(query).fetchall()
 
 
 def lack(error: Exception) -> ScratchError | None:

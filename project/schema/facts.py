@@ -72,6 +72,7 @@ class MetadataFacts:
     include_schemas: bool
     imported: frozenset[str]  # files of the project's own, without the revisions
     filters: tuple[str, ...]  # functions that may hide things: "include_object", "include_name"
+    comparisons: int = 1  # how often env.py has models compared in one run, with one database each
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
@@ -132,6 +133,7 @@ def metadata(told: Mapping[str, Any]) -> MetadataFacts:
         include_schemas=told["include_schemas"],
         imported=frozenset(told["imported"]),
         filters=tuple(told["filters"]),
+        comparisons=told["comparisons"],
     )
 
 

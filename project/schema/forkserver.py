@@ -120,6 +120,10 @@ class Forked:
         """Kill it, if it has not ended."""
         self.server.ask(f"kill {self.number}")
 
+    def last_words(self) -> str:
+        """Return what its server wrote."""
+        return self.server.last_words()
+
 
 def _stop(process: "subprocess.Popen[bytes]", channel: socket.socket, log: IO[bytes]) -> None:
     channel.close()

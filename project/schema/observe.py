@@ -11,16 +11,17 @@ Sources:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema.drift import connected
-from project.schema.source import Source, SourceError
+from project.schema.connections import connected
+from project.schema.source import Source, SourceError, Watched
 from project.schema.watching import RELATIONS
 
 #: Lock modes of relations, the weakest first.
@@ -189,10 +190,29 @@ def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) ->
         SourceError: the project's process ended. A migration that fails is part of the answer.
 
     """
+    return _observed(database, lambda: source.watch(database, to, down=down))
+
+
+def observe_file(source: Source, database: sa.URL, path: Path) -> Observation:
+    """Run the upgrade of a migration that is not in the history yet, and observe every statement.
+
+    Args:
+        source: The project.
+        database: A scratch database, as for :func:`observe`.
+        path: The migration.
+
+    Raises:
+        SourceError: the project's process ended. A migration that fails is part of the answer.
+
+    """
+    return _observed(database, lambda: source.watch_file(database, path))
+
+
+def _observed(database: sa.URL, watch: Callable[[], Watched]) -> Observation:
     with connected(database) as connection:
         prepare(connection)
         before = _relations(connection)
-    watched = source.watch(database, to, down=down)
+    watched = watch()
     return Observation(
         tuple(_statements(watched.statements, before)),
         watched.failure,

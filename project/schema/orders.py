@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from project.schema import scratch
 from project.schema.catalog import read
-from project.schema.drift import connected
+from project.schema.connections import connected
 from project.schema.finding import Finding
 from project.schema.remedy import shown
 from project.schema.snapshot import differences, without_parts

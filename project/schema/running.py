@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from project.schema import probes, probing
-from project.schema.drift import Connection
+from project.schema.connections import Connection
 from project.schema.probes import Probe, Relation
 from project.schema.probing import Outcome
 from project.schema.source import Source, SourceError

@@ -6,57 +6,25 @@ line, ``value`` or ``error``, before which there may be lines that tell of its `
 """
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
 import sqlalchemy as sa
 
-from project.schema import facts
+from project.schema import facts, process
 from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
-from project.schema.forkserver import Forked, ForkServer
 from project.schema.hiding import Secrets
+from project.schema.process import Begun
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key
 
-__all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError"]
-
-PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"
-
-#: Makes workers. The foreign project may have a package of the same name as this one: it is
-#: loaded from its path and forgotten again before anything foreign is imported. Most projects use
-#: psycopg, which takes its time to be imported, too.
-START = """
-import sys
-if sys.version_info < (3, 11):
-    version = sys.version_info[:2]
-    sys.exit("%s is Python %d.%d, and 3.11 or newer is needed" % (sys.executable, *version))
-if sys.path[0] == "":
-    del sys.path[0]  # what lies in the current folder does not come before what is installed
-try:
-    import alembic, importlib.util, sqlalchemy
-except ImportError as error:
-    sys.exit("%s has no %s" % (sys.executable, error.name))
-try:
-    import psycopg
-except ImportError:
-    pass
-name = sys.argv[1]
-spec = importlib.util.spec_from_file_location(name, sys.argv[2])
-sys.modules[name] = importlib.util.module_from_spec(spec)
-forkserver = importlib.import_module(f"{name}.schema.forkserver")
-worker = importlib.import_module(f"{name}.schema.worker")
-for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-    del sys.modules[module]
-forkserver.serve(int(sys.argv[3]))
-worker.main()
-"""
+__all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError", "Watched"]
 
 #: What a request wants, as the end of "cannot".
 WANTS = {
@@ -73,6 +41,7 @@ WANTS = {
     "create_all": "create the models' tables",
     "candidate upgrade": "run the upgrade",
     "candidate downgrade": "run the downgrade",
+    "observe_candidate": "run the upgrade",
     "hidden": "ask what env.py hides",
     "send": "send the models' statements",
     "version_table": "find the table of the revision",
@@ -121,10 +90,11 @@ class Source:
     unless env.py imports no models and leaves that to the revisions.
     """
 
-    def __init__(self, ini: Path, server: ForkServer, folder: Path) -> None:
+    def __init__(self, ini: Path, begun: Begun, log: IO[str], given: Mapping[str, object]) -> None:
         self.ini = ini
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-        self._process, self._requests, self._answers = _forked(server, self._log.fileno(), folder)
+        self._process, self._requests, self._answers = begun
+        self._log = log
+        self._given = given
         self._secrets = Secrets()
         self._scratch: sa.URL
 
@@ -133,7 +103,7 @@ class Source:
         cls,
         ini: Path,
         *,
-        scratch: sa.URL,
+        scratch: sa.URL | None = None,
         section: str = "alembic",
         url_env: str | None = None,
         python: str = sys.executable,
@@ -141,13 +111,15 @@ class Source:
         arguments: Sequence[str] = (),
         prepare: str | None = None,
         moved: tuple[Path, Path] | None = None,
+        copy: bool = False,
     ) -> Self:
         """Start the process.
 
         Args:
             ini: The configuration: ``alembic.ini`` or ``pyproject.toml``.
             scratch: The database to look at the project with; nothing is written to it. Where the
-                project takes its URL from a variable, it is this one, driver and all.
+                project takes its URL from a variable, it is this one, driver and all. Without it
+                the process only gets ready, until :meth:`use` names one.
             section: The configuration's section, as with ``alembic --name``.
             url_env: The variable from which the project takes its URL, if it does.
             python: The interpreter that has what the project needs.
@@ -155,6 +127,7 @@ class Source:
             arguments: What env.py gets from ``context.get_x_argument()``: ``tenant=a``.
             prepare: Python that is run in the process before anything of the project.
             moved: The folder that the project is installed from, and the one that it is in.
+            copy: Whether this process runs the project's env.py itself; a copy of it will do then.
 
         Raises:
             SourceError: there is no such configuration, folder or interpreter.
@@ -163,22 +136,33 @@ class Source:
         ini = ini.resolve()
         if not ini.is_file():
             raise SourceError(f"There is no configuration {ini}.")
+        folder = folder or ini.parent
+        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         try:
-            server = _forkserver(python)
+            if copy and not (prepare or moved) and process.can_copy(python, folder):
+                begun = process.copied(log.fileno())
+            else:
+                begun = process.forked(python, folder, log.fileno())
         except OSError as error:
+            log.close()
             raise SourceError(f"Cannot start {python}: {error.strerror}.") from error
-        source = cls(ini, server, folder or ini.parent)
-        source._scratch = scratch
-        source._send(
-            ini=str(ini),
-            section=section,
-            scratch=source._secrets.written(scratch),
-            url_variable=url_env,
-            arguments=list(arguments),
-            prepare=prepare,
-            moved=[str(path) for path in moved or ()],
-        )
+        given = {
+            "ini": str(ini),
+            "section": section,
+            "url_variable": url_env,
+            "arguments": list(arguments),
+            "prepare": prepare,
+            "moved": [str(path) for path in moved or ()],
+        }
+        source = cls(ini, begun, log, given)
+        if scratch is not None:
+            source.use(scratch)
         return source
+
+    def use(self, scratch: sa.URL) -> None:
+        """Name the database to look at the project with, where :meth:`open` did not."""
+        self._scratch = scratch
+        self._send(scratch=self._secrets.written(scratch), **self._given)
 
     def __enter__(self) -> Self:
         return self
@@ -289,7 +273,18 @@ class Source:
             SourceError: the process ended.
 
         """
-        wish = "observe_downgrade" if down else "observe_upgrade"
+        return self._watched("observe_downgrade" if down else "observe_upgrade", url, to)
+
+    def watch_file(self, url: sa.URL, path: Path) -> Watched:
+        """Run the upgrade of a migration that is not in the history yet, as :meth:`watch` does.
+
+        Raises:
+            SourceError: the process ended.
+
+        """
+        return self._watched("observe_candidate", url, str(path))
+
+    def _watched(self, wish: str, url: sa.URL, to: str) -> Watched:
         told = self._ask(wish, url, to)
         failure = told["failure"]
         error = self._failed(WANTS[wish].format(to=to), failure) if failure else None
@@ -418,33 +413,8 @@ class Source:
     def _died(self, want: str) -> SourceError:
         code = self._process.wait()
         self._log.seek(0)
-        said = self._log.read() or self._process.server.last_words()
+        said = self._log.read() or self._process.last_words()
         lines = said.splitlines()[-LINES:]
         last = f": {lines[-1].rstrip('.')}" if lines else ""
         message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
         return SourceError(self._secrets.hidden(message), self._secrets.hidden("\n".join(lines)))
-
-
-@lru_cache(maxsize=1)
-def _started(python: str, _environment: frozenset[tuple[str, str]]) -> ForkServer:
-    return ForkServer.start([python, "-c", START, PACKAGE.parent.name, str(PACKAGE)])
-
-
-def _forkserver(python: str) -> ForkServer:
-    """Return the one that there is, if it is of this interpreter and this environment."""
-    server = _started(python, frozenset(os.environ.items()))
-    if server.process.poll() is not None:
-        _started.cache_clear()
-        server = _started(python, frozenset(os.environ.items()))
-    return server
-
-
-def _forked(server: ForkServer, log: int, folder: Path) -> tuple[Forked, IO[str], IO[str]]:
-    """Return a process, what it reads from, and what it writes to."""
-    (its_input, requests), (answers, its_output) = os.pipe(), os.pipe()
-    try:
-        process = server.fork(its_input, its_output, log, str(folder))
-    finally:
-        os.close(its_input)
-        os.close(its_output)
-    return process, os.fdopen(requests, "w", encoding="utf-8"), os.fdopen(answers, encoding="utf-8")

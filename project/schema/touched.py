@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 
 from project.schema import rows
-from project.schema.drift import Connection
+from project.schema.connections import Connection
 from project.schema.hazards.actions import actions
 from project.schema.hazards.data import Picture
 from project.schema.observe import Observation, Relation

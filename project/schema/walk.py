@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from project.schema import rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project
-from project.schema.drift import Connection, connected
+from project.schema.connections import Connection, connected
 from project.schema.snapshot import Snapshot
 from project.schema.source import Revision, Source, SourceError
 

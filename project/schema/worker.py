@@ -26,7 +26,7 @@ from alembic.util import CommandError
 from project.schema import candidate, creating, graph, loading, moving
 from project.schema.conversation import Conversation
 from project.schema.definitions import Definitions, imported
-from project.schema.environment import Environment
+from project.schema.environment import Environment, one_after_the_other
 from project.schema.filters import Filters
 from project.schema.sending import Release
 from project.schema.steering import RefusedError, Steering
@@ -67,7 +67,10 @@ class Worker:
                     self.conversation.tell(progress=progress)
                     yield step
 
-            with EnvironmentContext(configuration, script, fn=steps, destination_rev=to):
+            with EnvironmentContext(
+                configuration, script, fn=steps, destination_rev=to
+            ) as environment:
+                one_after_the_other(environment)
                 script.run_env()
 
         self.environment.run(["upgrade", to], move)
@@ -99,6 +102,10 @@ class Worker:
     def observe_downgrade(self, to: str) -> dict[str, Any]:
         """Downgrade the scratch database under observation."""
         return self.observe(to, self.downgrade)
+
+    def observe_candidate(self, path: str) -> dict[str, Any]:
+        """Run the upgrade of a migration that is not in the history yet, under observation."""
+        return self.observe(path, lambda file: self.candidate(file, "upgrade"))
 
     def stamp(self, to: str) -> None:
         """Note that the scratch database stands at a revision."""
@@ -138,6 +145,7 @@ class Worker:
             "version_table_schema": contexts[0].version_table_schema,
             "include_schemas": bool(options.get("include_schemas")),
             "filters": [name for name in hiding if options.get(name)],
+            "comparisons": len(contexts),
             "imported": imported(),
         }
 
@@ -269,6 +277,7 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             | "send"
             | "observe_upgrade"
             | "observe_downgrade"
+            | "observe_candidate"
         ) as verb:
             return getattr(worker, verb)(request["to"])
         case "metadata" | "create_all" | "version_table" as verb:
@@ -287,7 +296,10 @@ def main() -> None:
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    first = json.loads(requests.readline())
+    line = requests.readline()
+    if not line:
+        return  # what it was to work on could not be made
+    first = json.loads(line)
     conversation = Conversation(requests, answers)
     definitions = Definitions()
     worker = Worker(

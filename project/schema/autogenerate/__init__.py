@@ -7,6 +7,6 @@ One line in env.py, before it connects::
     autogenerate.install()
 """
 
-from project.schema.autogenerate.plugin import connection, install
+from project.schema.autogenerate.entrance import connection, install
 
 __all__ = ["connection", "install"]

@@ -27,6 +27,19 @@ class MissingValueError(RefusedError):
         self.column = column
 
 
+class UnprovedError(Exception):
+    """The migration does not do what it should; the message says what.
+
+    Attributes:
+        back: Why the way back has no values for the rows; empty if it is something else.
+
+    """
+
+    def __init__(self, message: str, *, back: str = "") -> None:
+        super().__init__(message)
+        self.back = back
+
+
 @dataclass(frozen=True)
 class Hints:
     """What models say in ``info`` for the sake of migrations, by the name of the column or table.

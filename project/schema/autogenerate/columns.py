@@ -195,6 +195,8 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
         if not plain or "type" in names:
             return None
         return _no_longer_computed(before, after, change)
+    if "type" in names and _numbers(before) and not _numbers(after):
+        return _no_longer_numbered(before, after, change)
     return _altered(before, after, change)
 
 
@@ -202,6 +204,22 @@ def _no_longer_computed(before: Item, after: Item, change: Change) -> Iterator[S
     """Keep the values that were computed last."""
     yield set_column(after.key, "DROP EXPRESSION IF EXISTS", rank.ALTER_COLUMN)
     plain = {k: v for k, v in before.attributes.items() if not k.startswith("generated")}
+    yield from _altered(replace(before, attributes=plain), after, change)
+
+
+#: What a column that numbers its rows has beside others.
+NUMBERING = {"default", "identity", "numbered by", "sequence", "sequence comment"}
+
+
+def _numbers(item: Item) -> bool:
+    attributes = item.attributes
+    return attributes.get("default") == "next number" or bool(attributes.get("identity"))
+
+
+def _no_longer_numbered(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Take the numbers away before the type changes, which may be one that cannot have them."""
+    plain = {k: v for k, v in before.attributes.items() if k not in NUMBERING}
+    yield from numbering.altered(before, replace(after, attributes=plain), change)
     yield from _altered(replace(before, attributes=plain), after, change)
 
 

@@ -133,8 +133,8 @@ def _altered(before: Item, after: Item, change: Change, found: Conversion) -> St
     lines = []
     if found.rewrites and change.online(after.key.name[:2]):
         lines.append(
-            "Rewrites the table while nobody can use it. A large one is changed by expanding:"
-            " a new column, filled; see the documentation."
+            "Rewrites the table while nobody can use it. For a large one, have the change written"
+            ' in three revisions that do not: info={"expand": True} on the column.'
         )
     zones = [ZONES.fullmatch(str(item.attributes["type"])) for item in (before, after)]
     moved = None not in zones and len({zone[1] for zone in zones if zone}) > 1

@@ -95,7 +95,7 @@ def _update(key: Key, value: str) -> str:
     return f"UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"
 
 
-def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Step]:
+def filled(key: Key, value: str, *, online: bool, why: str = "", among: str = "") -> Iterator[Step]:
     """Give a value to the rows that have none.
 
     Under traffic, in transactions of a thousand rows or two, so that none waits long for another; a
@@ -107,10 +107,12 @@ def filled(key: Key, value: str, *, online: bool, why: str = "") -> Iterator[Ste
         value: SQL, of other columns of the row.
         online: Whether requests go on meanwhile.
         why: Where the value comes from.
+        among: A condition of rows that have a value to get; all have one without it.
 
     """
+    also = f" AND {among}" if among else ""
     if not online:
-        yield execute(_update(key, value), rank.BACKFILL, why=why)
+        yield execute(_update(key, value) + also, rank.BACKFILL, why=why)
         return
     table, column = dotted(key.name[:2]), quoted(key.name[-1])
     yield execute(
@@ -128,7 +130,7 @@ BEGIN
             UPDATE {table} SET {column} = {value}
             WHERE ctid >= format('(%s,0)', block)::tid
                 AND ctid < format('(%s,0)', block + {BLOCKS})::tid
-                AND {column} IS NULL;
+                AND {column} IS NULL{also};
             GET DIAGNOSTICS changed = ROW_COUNT;
             missed := missed + changed;
             COMMIT;

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from project.schema.autogenerate.change import Hints, Path
 from project.schema.autogenerate.renames import Rename
+from project.schema.autogenerate.text import shown
 from project.schema.snapshot import Key, Snapshot
 
 
@@ -18,6 +19,7 @@ class Declared:
     hints: Hints
     renames: tuple[Rename, ...]
     new: Collection[Key]  # what is not renamed, though it may look so
+    expand: Collection[Path] = ()  # columns that change their type by way of another one
 
 
 def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared:
@@ -57,7 +59,8 @@ def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared
         },
         tiny if safe else {("*",)},
     )
-    return Declared(hints, tuple(dict.fromkeys(renames)), new)
+    expand = {name for name, column in columns if column.info.get("expand")}
+    return Declared(hints, tuple(dict.fromkeys(renames)), new, expand)
 
 
 def _path(table: sa.Table) -> Path:
@@ -100,7 +103,13 @@ def removable(rename: Rename) -> str:
 
 def notes(declared: Declared, catalog: Snapshot) -> list[str]:
     """Say which hints can be removed, where models and migrations agree."""
-    return [removable(rename) for rename in to_do(declared.renames, catalog, catalog)[1]]
+    return [
+        *(removable(rename) for rename in to_do(declared.renames, catalog, catalog)[1]),
+        *(
+            f"The hint expand of column {shown(path)} has nothing to do: it can be removed."
+            for path in sorted(declared.expand)
+        ),
+    ]
 
 
 def to_do(

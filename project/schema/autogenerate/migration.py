@@ -1,12 +1,13 @@
 """A migration that was planned, tried and proved, as the text of its two functions."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from project.schema.autogenerate import message, proof, questions
+from project.schema.autogenerate import locks, message, proof, questions
+from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.hints import Declared
-from project.schema.autogenerate.proposal import propose
+from project.schema.autogenerate.proposal import Proposal, propose
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.workbench import Workbench
 
@@ -17,12 +18,14 @@ class Migration:
 
     Attributes:
         message: What it does, for a revision that was given no message.
+        locks: What it was seen to lock, as a table for a person; empty if nothing.
 
     """
 
     upgrade: str
     downgrade: str
     message: str
+    locks: str
 
 
 def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
@@ -40,6 +43,17 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
 
     """
     proposal = propose(bench, declared, folder, questions.is_rename, questions.value)
+    return proved(bench, declared, proposal, folder)
+
+
+def proved(bench: Workbench, declared: Declared, proposal: Proposal, folder: Path) -> Migration:
+    """Prove what was planned, and write it with what was seen.
+
+    Raises:
+        UnprovedError: it does not do what it should.
+        SourceError: the worker ended.
+
+    """
     for note in proposal.notes:
         questions.tell(note)
     upgrade, downgrade = body(proposal.upgrade), body(proposal.downgrade)
@@ -49,8 +63,18 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
     file = folder / "migration.py"
     file.write_text(module(upgrade, downgrade))
     told = bool(declared.hints.using or declared.hints.labels) or not proposal.converts
-    with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
-        seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
+    questions.doing("Proving the migration, up, down and up again")
+    try:
+        with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
+            seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
+    except UnprovedError as error:
+        if not (error.back and declared.hints.using):
+            raise
+        # How the new values are made is said, and nobody can say how the old ones would be.
+        reason = f"Nothing makes the old values of the new ones: {error.back}"
+        return proved(bench, declared, replace(proposal, irreversible=reason), folder)
+    finally:
+        questions.doing("")
     losses = [loss for loss in seen.losses if f"# loses: {loss.partition(',')[0]}," not in upgrade]
     if losses:
         questions.tell(f"Up and down again, values are lost: {'; '.join(losses)}.")
@@ -63,4 +87,5 @@ def made(bench: Workbench, declared: Declared, folder: Path) -> Migration:
         proof.declared(losses) + upgrade,
         downgrade,
         message.message(proposal.differences, proposal.renamed),
+        locks.table(seen.seen),
     )

@@ -18,10 +18,11 @@ from project.schema.autogenerate import (
     rebuilding,
     tables,
 )
-from project.schema.autogenerate.change import Change, Path
+from project.schema.autogenerate.change import Change, Path, differing
 from project.schema.autogenerate.definitions import parse, path
 from project.schema.autogenerate.order import PARTS, Action, arranged, ordered
 from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.text import literal
 from project.schema.snapshot import MISSING, Difference, Item, Key
 
 #: What can be dropped and made anew without losing rows.
@@ -96,8 +97,26 @@ def _drops(drops: Collection[Key], anew: Collection[Key], change: Change) -> Ite
     gone = {key.name for key in drops if key.kind in {"table", "view"}}
     for key in sorted(drops):
         if not _goes_along(key, drops, gone, change) or (key in anew and key.name[:2] not in gone):
-            yield Action("drop", key, tuple(_dropped(change.before.items[key], change)))
+            steps = list(_dropped(change.before.items[key], change))
+            if steps and key not in anew and not change.back:
+                steps[0] = _cautioned(steps[0], key)
+            yield Action("drop", key, tuple(steps))
     yield from _circular(gone, change)
+
+
+def _cautioned(step: Step, key: Key) -> Step:
+    """Tell a reader of a drop how to keep what perhaps nobody meant to go.
+
+    What PostgreSQL has and models have no words for was made by hand, in a migration, and a table
+    or a column may have been. It is not in the models, so it is dropped.
+    """
+    if key.kind in {"constraint", "index", "domain constraint", "schema", "enum"}:
+        return step
+    said = [] if step.why else ["Neither the models nor what is declared beside them say it."]
+    pattern = literal(str(key).replace("[", "[[]"))
+    keep = f'ignore = [{{ pattern = {pattern}, reason = "…" }}]'
+    said.append(f"To keep it, in pyproject.toml, [tool.project.schema]: {keep}")
+    return replace(step, why="\n".join(filter(None, (step.why, *said))))
 
 
 def _dropped(item: Item, change: Change) -> Iterator[Step]:
@@ -202,7 +221,20 @@ def _must_go(dependent: Key, key: Key, change: Change) -> bool:
     if dependent.kind in {"constraint", "index"}:
         replaced = key in change.before.items and key in change.after.items
         refers = str(item.attributes.get("definition")).startswith("FOREIGN KEY")
+        if key.kind == "column" and _becomes_another_enum(key, change):
+            # As text or as an enum, it compares with other operators.
+            return bool(differing(item, change.after.items[dependent]) & {"definition"})
         return key.kind in rebuilding.KINDS or (
             replaced and (anew or (key.kind == "constraint" and refers))
         )
     return dependent.kind == "statistics" and anew
+
+
+def _becomes_another_enum(column: Key, change: Change) -> bool:
+    """Tell whether a column's type was an enum, or becomes one, or another."""
+    found: list[tuple[str, bool]] = []
+    for side in (change.before, change.after):
+        if column in side.items:
+            type_ = str(side.items[column].attributes["type"]).removesuffix("[]")
+            found.append((type_, Key("enum", path(type_)) in side.items))
+    return len(set(found)) > 1 and any(is_enum for _, is_enum in found)

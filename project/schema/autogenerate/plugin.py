@@ -10,52 +10,54 @@ own need be there or up to date.
 import atexit
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import psycopg
-import sqlalchemy as sa
 from alembic import command, context
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
-from alembic.util import CommandError, DispatchPriority, PriorityDispatchResult
+from alembic.script import ScriptDirectory
+from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import hints, questions, workbench
-from project.schema.autogenerate.change import RefusedError
+from project.schema.autogenerate import entrance, expanding, expansion, hints, questions, workbench
+from project.schema.autogenerate.change import UnprovedError
+from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
+from project.schema.autogenerate.invocation import TOLD, after_writing, give_up, keep, project
 from project.schema.autogenerate.migration import Migration, made
-from project.schema.autogenerate.proof import UnprovedError
 from project.schema.autogenerate.workbench import Workbench
-from project.schema.configuration import Project, UsageError
+from project.schema.configuration import Project
+from project.schema.progress import shown
 from project.schema.snapshot import Difference
-from project.schema.source import SourceError
-from project.schema.steering import STEERED, Steering
-
-#: What a person can do something about: said in a sentence, without a traceback.
-TOLD = (
-    *(RefusedError, UnprovedError, SourceError, UsageError),
-    *(scratch.ScratchError, psycopg.OperationalError),
-)
+from project.schema.steering import Steering
 
 
 class DifferencesOp(ops.MigrateOperation):
     """All that differs between models and migrations, as one operation, there or back."""
 
     def __init__(
-        self, session: "Session", differences: Iterable[Difference], *, back: bool
+        self,
+        session: "Session",
+        differences: Iterable[Difference],
+        *,
+        back: bool = False,
+        planned: Migration | None = None,
     ) -> None:
         self.session = session
         self.differences = tuple(differences)
         self.back = back
+        self.planned = planned  # one of several revisions
 
     def reverse(self) -> "DifferencesOp":
         """Return the way back."""
-        return DifferencesOp(self.session, self.differences, back=not self.back)
+        return DifferencesOp(
+            self.session, self.differences, back=not self.back, planned=self.planned
+        )
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Return what ``alembic check`` shows."""
@@ -71,8 +73,8 @@ class Session:
 
     project: Project
     bench: Workbench
-    engine: sa.Engine
     folder: Path
+    directory: ScriptDirectory
     typed: bool  # whether somebody typed the command, or a program called it
     steering: Steering | None = None
     declared: Declared | None = None
@@ -83,59 +85,37 @@ class Session:
 _session: Session | None = None
 
 
-def install(*, before: str = "migrations") -> None:
-    """Let this package write what ``alembic revision --autogenerate`` writes.
-
-    To be called in env.py before it connects; commands other than ``revision --autogenerate`` and
-    ``check`` are not touched. If `SCRATCH_DATABASE_URL` is set, that server is worked on.
-
-    Args:
-        before: What env.py is connected to: with "migrations" a scratch database that they made,
-            with "database" whatever it connects to itself, which must then be up to date, as
-            without this package. The models are compared with what the migrations make either way.
+def begin(*, before: str) -> None:
+    """Make the databases, and lead env.py to the one that the migrations made.
 
     Raises:
         CommandError: no scratch database can be made, or a migration fails.
 
     """
     global _session  # noqa: PLW0603 - env.py runs once in a command, and the comparator later
-    if _asked() is None or _session is not None or context.config.attributes.get(STEERED):
+    if _session is not None:
         return
     try:
         _session = _opened()
     except TOLD as error:
-        _give_up(error, typed=context.config.cmd_opts is not None)
+        give_up(error, typed=context.config.cmd_opts is not None)
+    entrance.lead(_session.bench.history)
     if before == "migrations" and context.config.attributes.get("connection") is None:
         _session.steering = Steering(_session.bench.history)
         _session.steering.install()
 
 
-def connection() -> sa.Connection | None:
-    """Return a connection to what the migrations make, for env.py; None for any other command."""
-    return None if _session is None else _session.engine.connect()
-
-
-def _asked() -> Any:  # noqa: ANN401 - Alembic's RevisionContext is no public name
-    """Return what Alembic holds of a revision that is autogenerated; None for any other command."""
-    # The proxy gives out methods only; what a command has handed over is an attribute.
-    environment = getattr(context, "_proxy", None)
-    found = getattr(environment, "context_opts", {}).get("revision_context")
-    return found if found is not None and found.command_args["autogenerate"] else None
-
-
 def _opened() -> Session:
-    name = context.config.config_file_name or context.config.toml_file_name
-    if name is None:
-        raise UsageError("Autogenerate needs a configuration file: alembic.ini or pyproject.toml.")
-    project = Project.load(name, section=context.config.config_ini_section)
     closing = ExitStack()
     # Whatever ends the command, also an error that is Alembic's own affair.
     atexit.register(closing.close)
     folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
-    bench = closing.enter_context(workbench.opened(project, scratch.from_environment()))
-    url = bench.history.set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    return Session(project, bench, engine, folder, context.config.cmd_opts is not None)
+    asking = project()
+    with shown(sys.stderr) as progress:
+        opening = workbench.opened(asking, scratch.from_environment(), progress)
+        bench = closing.enter_context(opening)
+    typed = context.config.cmd_opts is not None
+    return Session(asking, bench, folder, asked().script_directory, typed)
 
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
@@ -145,6 +125,7 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     session, _session = _session, None
     if session is None:
         return PriorityDispatchResult.CONTINUE
+    entrance.lead(None)
     # env.py is connected: whatever else this process connects to is its own affair again.
     if session.steering is not None:
         session.steering.remove()
@@ -155,7 +136,7 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     session.declared = hints.declared(metadatas, safe=session.project.safe)
     differing = session.bench.to_models(session.bench.before.catalog)
     if differing:
-        upgrade.ops[:] = [DifferencesOp(session, differing, back=False)]
+        upgrade.ops[:] = [DifferencesOp(session, differing)]
     opts["process_revision_directives"] = _finishing(
         session, opts.get("process_revision_directives")
     )
@@ -168,7 +149,7 @@ def _writes_a_file() -> bool:
     if options is not None:
         return getattr(options, "cmd", (None,))[0] is command.revision
     # Called from Python they are alike, but that who writes a file mostly says what for.
-    return _asked().command_args["message"] is not None
+    return asked().command_args["message"] is not None
 
 
 def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[..., None]:
@@ -185,34 +166,72 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
                 questions.tell("The models and the migrations agree: there is nothing to write.")
                 directives.clear()
         elif directives:
-            directives[0].imports.add("from sqlalchemy.dialects import postgresql")
+            if _writes_a_file():
+                directives[:] = _in_several(session, directives[0])
+            for script in directives:
+                script.imports = {*script.imports, "from sqlalchemy.dialects import postgresql"}
             session.script = directives[0]
 
     return finish
 
 
+def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.MigrationScript]:
+    """Return the revisions that take the place of one, where a column is to be expanded."""
+    assert session.declared is not None  # noqa: S101
+    with _told(session):
+        wanted = expansion.wanted(session.bench, session.declared)
+        if wanted is None:
+            return [script]
+        parts = expanding.sequence(session.bench, session.declared, wanted, session.folder)
+    _show_locks(session, parts)
+    scripts: list[ops.MigrationScript] = []
+    for number, part in enumerate(parts):
+        there = DifferencesOp(session, (), planned=part)
+        again = ops.MigrationScript(
+            script.rev_id if not number else f"{script.rev_id}_{number + 1}",
+            ops.UpgradeOps([there]),
+            ops.DowngradeOps([there.reverse()]),
+            message=": ".join(filter(None, (script.message, part.message))),
+            head=scripts[-1].rev_id if scripts else script.head,
+            splice=script.splice,
+            branch_label=None if number else script.branch_label,
+            version_path=script.version_path,
+            depends_on=None if number else script.depends_on,
+        )
+        scripts.append(again)
+    return scripts
+
+
+@contextmanager
+def _told(session: Session) -> Iterator[None]:
+    """End the command with a sentence where a person can do something about it."""
+    try:
+        yield
+    except UnprovedError as error:
+        keep(session.project, (session.folder / "migration.py").read_bytes())
+        give_up(error, typed=session.typed)
+    except TOLD as error:
+        give_up(error, typed=session.typed)
+
+
+def _show_locks(session: Session, written: Iterable[Migration]) -> None:
+    """Show what each revision was seen to lock, under the name of its file."""
+    tables = [migration.locks for migration in written]
+    if any(tables):
+        coming = iter(tables)
+        after_writing(session.directory, "locks", lambda _: questions.show(next(coming)))
+
+
 @renderers.dispatch_for(DifferencesOp)
 def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
     session = operation.session
-    if session.migration is None:
+    if operation.planned is None and session.migration is None:
         assert session.declared is not None  # noqa: S101
-        try:
+        with _told(session):
             session.migration = made(session.bench, session.declared, session.folder)
-        except UnprovedError as error:
-            kept = session.project.ini.with_name("refused_migration.py")
-            kept.write_bytes((session.folder / "migration.py").read_bytes())
-            questions.tell(f"What was planned is kept in {kept}; it is no migration.")
-            _give_up(error, typed=session.typed)
-        except TOLD as error:
-            _give_up(error, typed=session.typed)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
-    return session.migration.downgrade if operation.back else session.migration.upgrade
-
-
-def _give_up(error: Exception, *, typed: bool) -> NoReturn:
-    """End the command; one that was typed with exit code 1, as findings do."""
-    if not typed:
-        raise CommandError(str(error)) from error
-    questions.tell(str(error))
-    sys.exit(1)
+        _show_locks(session, [session.migration])
+    written = operation.planned or session.migration
+    assert written is not None  # noqa: S101 - made by now
+    return written.downgrade if operation.back else written.upgrade

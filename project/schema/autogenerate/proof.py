@@ -1,16 +1,21 @@
 """A migration is proved before it is saved: up, down and up again, with rows in the tables."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 from project.schema import rows
 from project.schema.autogenerate.change import Path as Name
+from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.workbench import Side, Workbench
+from project.schema.observe import Observation, observe_file
 from project.schema.remedy import shown
 from project.schema.snapshot import Difference, Key, differences
 from project.schema.source import SourceError
+
+Seen = TypeVar("Seen")
 
 #: Seed and number of the generated rows of each table.
 SEED, ROWS = 1, 8
@@ -19,15 +24,14 @@ SEED, ROWS = 1, 8
 #: fit. Whether any does in production, only the rows there can tell ("PostgreSQL Error Codes").
 CONSTRAINTS, VALUES = "23", "22"
 
+#: What few columns hold, and no whole number can be.
+NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to ")
+
 #: What is part of one table. A change of anything else may reach rows anywhere.
 PARTS = {"table", "column", "constraint", "index", "statistics"}
 
 #: What lets a change of rows in one table reach those of another.
 REACHING = {"trigger", "rule"}
-
-
-class UnprovedError(Exception):
-    """The migration does not do what it should; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Proof:
     Attributes:
         losses: What is not there after up and down: "account.note, where 'a' becomes none".
         condition: What rows must not be like, in PostgreSQL's words; empty if any will do.
+        seen: What the statements of the last upgrade locked and did.
 
     """
 
-    losses: tuple[str, ...] = ()
-    condition: str = ""
+    losses: tuple[str, ...]
+    condition: str
+    seen: Observation
 
 
 def prove(bench: Workbench, file: Path, *, reversible: bool, told: bool) -> Proof:
@@ -68,37 +74,53 @@ def prove(bench: Workbench, file: Path, *, reversible: bool, told: bool) -> Proo
     _fill(bench, left_out)
     before = _contents(bench, left_out)
     condition = ""
+    # What is run last is observed.
+    run = _run if reversible else _observe
     try:
-        bench.source.run(bench.copy, file, "upgrade")
+        seen = run(bench, file)
     except SourceError as error:
         state = str(error.sqlstate)
-        if not state.startswith((CONSTRAINTS, VALUES) if told else CONSTRAINTS):
+        known = state.startswith((CONSTRAINTS, VALUES) if told else CONSTRAINTS)
+        if not known and not NO_NUMBER.match(_reason(error)):
             raise _failed("upgrade", error) from error
         condition = _reason(error)
         rows.clear(bench.trying, _named(bench.leave_out))
         # What the failed try had committed is done once more, as it will be in production.
-        _run(bench, file, "upgrade")
-        _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
-        if not reversible:
-            return Proof((), condition)
-        _fill(bench, left_out)
-        try:
-            bench.source.run(bench.copy, file, "downgrade")
-        except SourceError:
-            rows.clear(bench.trying, _named(bench.leave_out))
-            _run(bench, file, "downgrade")
-        before = _contents(bench, left_out)
-        _run(bench, file, "upgrade")
+        seen = _sure(run, bench, file)
+        if reversible:
+            _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
+            before = _with_rows_that_fit(bench, file, left_out)
     _reached(bench.to_models(bench.catalog()), "upgrade", "the models")
-    if not reversible:
-        return Proof((), condition)
-    _run(bench, file, "downgrade")
-    restored = differences(bench.before.catalog, bench.catalog())
-    _reached(restored, "downgrade", "what was there before")
-    losses = tuple(_said(loss) for loss in rows.losses(before, _contents(bench, left_out)))
-    _run(bench, file, "upgrade")
-    _reached(bench.to_models(bench.catalog()), "second upgrade", "the models")
-    return Proof(losses, condition)
+    losses: tuple[str, ...] = ()
+    if reversible:
+        _sure(_run_back, bench, file)
+        restored = differences(bench.before.catalog, bench.catalog())
+        _reached(restored, "downgrade", "what was there before")
+        losses = tuple(_said(loss) for loss in rows.losses(before, _contents(bench, left_out)))
+        seen = _sure(_observe, bench, file)
+        _reached(bench.to_models(bench.catalog()), "second upgrade", "the models")
+    assert seen is not None  # noqa: S101 - one way or the other, the last one was observed
+    return Proof(losses, condition, seen)
+
+
+def _with_rows_that_fit(bench: Workbench, file: Path, left_out: Collection[Name]) -> rows.Contents:
+    """Make rows that satisfy both catalogs, by way of the later one; upgrade them, and return them.
+
+    Args:
+        bench: The databases; the copy is as after the migration, and empty.
+        file: The migration.
+        left_out: Tables without rows.
+
+    """
+    _fill(bench, left_out)
+    try:
+        _run_back(bench, file)
+    except SourceError:
+        rows.clear(bench.trying, _named(bench.leave_out))
+        _sure(_run_back, bench, file)
+    before = _contents(bench, left_out)
+    _sure(_run, bench, file)
+    return before
 
 
 def bystanders(before: Side, after: Side) -> set[Name]:
@@ -143,11 +165,28 @@ def _named(paths: Collection[Name]) -> set[tuple[str, str]]:
     return {(schema, table) for schema, table in paths}
 
 
-def _run(bench: Workbench, file: Path, function: Literal["upgrade", "downgrade"]) -> None:
+def _run(bench: Workbench, file: Path) -> Observation | None:
+    bench.source.run(bench.copy, file, "upgrade")
+    return None
+
+
+def _run_back(bench: Workbench, file: Path) -> None:
+    bench.source.run(bench.copy, file, "downgrade")
+
+
+def _observe(bench: Workbench, file: Path) -> Observation | None:
+    seen = observe_file(bench.source, bench.copy, file)
+    if seen.failure is not None:
+        raise seen.failure
+    return seen
+
+
+def _sure(run: Callable[[Workbench, Path], Seen], bench: Workbench, file: Path) -> Seen:
+    """Run what must not fail."""
     try:
-        bench.source.run(bench.copy, file, function)
+        return run(bench, file)
     except SourceError as error:
-        raise _failed(function, error) from error
+        raise _failed("downgrade" if run is _run_back else "upgrade", error) from error
 
 
 def _reason(error: SourceError) -> str:
@@ -156,12 +195,20 @@ def _reason(error: SourceError) -> str:
 
 def _failed(function: str, error: SourceError) -> UnprovedError:
     hint = ""
-    if str(error.sqlstate).startswith(VALUES):
+    if str(error.sqlstate).startswith(VALUES) and function == "downgrade":
+        hint = (
+            ' With info={"using": "<SQL>"} on the column, which says how the new values are made,'
+            " it is written without a way back."
+        )
+    elif str(error.sqlstate).startswith(VALUES):
         hint = (
             ' Say what becomes of rows that do not fit: info={"using": "<SQL>"} on the column,'
             ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
         )
-    return UnprovedError(f"With rows in the tables, its {function} fails: {_reason(error)}{hint}")
+    return UnprovedError(
+        f"With rows in the tables, its {function} fails: {_reason(error)}{hint}",
+        back=_reason(error) if hint and function == "downgrade" else "",
+    )
 
 
 def _reached(differing: list[Difference], step: str, what: str) -> None:

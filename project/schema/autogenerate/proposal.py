@@ -78,7 +78,7 @@ def propose(
     first = bench.to_models(bench.before.catalog)
     pending, done = hinting.to_do(declared.renames, bench.before.catalog, bench.after.catalog)
     notes = tuple(map(hinting.removable, done))
-    trial = _Trial(bench, folder, bench.before.catalog)
+    trial = Trial(bench, folder, bench.before.catalog)
     renamed = [*pending]
     for rename in pending:
         trial.rename(_as_it_is(rename, trial.catalog()))
@@ -100,7 +100,7 @@ def propose(
             break
     downgrade: tuple[Step, ...] = ()
     irreversible = ""
-    back = _Trial(bench, folder, trial.catalog())
+    back = Trial(bench, folder, trial.catalog())
     try:
         for rename in reversed(renamed):
             back.rename(_as_it_is(rename.back(), back.catalog()))
@@ -120,7 +120,7 @@ def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
     return replace(rename, old=(*rename.new[:-1], rename.old[-1]))
 
 
-class _Trial:
+class Trial:
     """Steps that were planned and run on the copy, one after the other."""
 
     def __init__(self, bench: Workbench, folder: File, catalog: Snapshot) -> None:

@@ -11,6 +11,18 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr)  # noqa: T201
 
 
+def doing(what: str) -> None:
+    """Say on a terminal what takes the time; nothing any more with an empty text."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{what} …\033[K" if what else "\r\033[K")
+        sys.stderr.flush()
+
+
+def show(lines: str) -> None:
+    """Show something about the migration, where Alembic says that it is written."""
+    print(lines, flush=True)  # noqa: T201
+
+
 def is_rename(suspicion: Suspicion) -> bool:
     """Ask whether what looks like a rename is one.
 

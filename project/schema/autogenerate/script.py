@@ -33,6 +33,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+revision = down_revision = None
+
 
 def upgrade() -> None:
 {upgrade}

@@ -1,6 +1,6 @@
 """Two databases side by side: what the migrations make, and what the models make."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import sqlalchemy as sa
 
-from project.schema import extensions, scratch
+from project.schema import scratch
 from project.schema.autogenerate.change import Path
 from project.schema.catalog import read
 from project.schema.catalog.dependencies import (
@@ -17,13 +17,22 @@ from project.schema.catalog.dependencies import (
     sequences,
     statements,
 )
-from project.schema.configuration import Ignore, Project
-from project.schema.drift import Connection, connected, version_table
+from project.schema.configuration import Ignore, Project, UsageError
+from project.schema.connections import Connection, connected
+from project.schema.drift import version_table
 from project.schema.equivalence import without_equivalents
-from project.schema.facts import MetadataFacts
+from project.schema.facts import MetadataFacts, RefusedIndex
 from project.schema.hidden import without_hidden
-from project.schema.snapshot import Difference, Key, Snapshot, differences
-from project.schema.source import Source
+from project.schema.pair import Pair
+from project.schema.progress import Progress, silent
+from project.schema.snapshot import PARTS, Difference, Key, Snapshot, differences
+from project.schema.source import Source, SourceError
+
+#: What is said of an env.py that has several databases compared.
+SEVERAL = (
+    "env.py compares several databases in one command, and a revision is written for one: call"
+    " autogenerate.install() where it goes through one of them only, as chosen by -x."
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Workbench:
         expected = self.after.catalog
         differing = differences(expected, found)
         listed = without_equivalents(differing, expected, found, self.models)
-        listed = [d for d in listed if not any(_matches(d, rule) for rule in self.ignore)]
+        listed = _not_ignored(listed, self.ignore)
         kept, _ = without_hidden(listed, self.declared, self.facts, self.copy)
         return kept
 
@@ -98,17 +107,38 @@ class Workbench:
         return dict(sequences(self.trying))
 
 
-def _matches(difference: Difference, rule: Ignore) -> bool:
-    return fnmatchcase(str(difference.key), rule.pattern)
+def _not_ignored(listed: Collection[Difference], ignore: Collection[Ignore]) -> list[Difference]:
+    """Leave out what is ignored, with the parts of a table that is ignored as a whole."""
+    ignored = {d for d in listed if any(fnmatchcase(str(d.key), rule.pattern) for rule in ignore)}
+    whole = {d.key.name for d in ignored if d.key.kind == "table" and d.attribute is None}
+    return [
+        d
+        for d in listed
+        if d not in ignored and not (d.key.kind in PARTS and d.key.name[:2] in whole)
+    ]
+
+
+def _refuse(indexes: Iterable[RefusedIndex], ignore: Collection[Ignore]) -> None:
+    """Refuse to work with models that PostgreSQL does not take: the index would be dropped.
+
+    Raises:
+        SourceError: it refuses one, and nobody has said that this is meant.
+
+    """
+    for index in indexes:
+        key = Key("index", index.name)
+        if not any(fnmatchcase(str(key), rule.pattern) for rule in ignore):
+            raise SourceError(f"PostgreSQL refuses the {key} of the models: {index.reason}.")
 
 
 @contextmanager
-def opened(project: Project, url: str | None) -> Iterator[Workbench]:
+def opened(project: Project, url: str | None, progress: Progress = silent) -> Iterator[Workbench]:
     """Make both databases, and a copy of the first.
 
     Args:
         project: Whose models and migrations.
         url: The scratch server; None for an embedded one.
+        progress: Told how many of the migrations are done.
 
     Raises:
         SourceError: the project cannot be imported, or one of its migrations fails.
@@ -116,17 +146,17 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
 
     """
     with ExitStack() as stack:
+        # Before anything else: a process can be copied as long as it has opened nothing.
+        source, declared = (stack.enter_context(project.open(copy=True)) for _ in range(2))
         server = stack.enter_context(scratch.server(url))
-        history = stack.enter_context(scratch.database(server))
-        models = stack.enter_context(scratch.database(server))
-        # Both processes import while the other one works.
-        source = stack.enter_context(project.open(history))
-        declared = stack.enter_context(project.open(models))
-        with ThreadPoolExecutor(1) as beside:
-            importing = beside.submit(declared.metadata)
-            project.begin(history)
-            source.upgrade(history, "heads")
-            leave_out = version_table(facts := importing.result())
+        history, models = (stack.enter_context(scratch.database(server)) for _ in range(2))
+        source.use(history)
+        declared.use(models)
+        facts, refused = Pair(project, server, history, models, source, declared).make(progress)
+        if facts.comparisons > 1:
+            raise UsageError(SEVERAL)
+        _refuse(refused, project.ignore)
+        leave_out = version_table(facts)
 
         def another() -> sa.URL:
             # Not cloned: by the time that one is needed, env.py is connected to the first.
@@ -135,11 +165,13 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
             source.upgrade(made, "heads")
             return made
 
-        copy = stack.enter_context(scratch.database(server, template=str(history.database)))
         expected = stack.enter_context(connected(models))
-        trying = stack.enter_context(connected(copy))
-        extensions.install(expected, trying)
-        declared.create_all(models)
+        with ThreadPoolExecutor(1) as aside:
+            reading = aside.submit(Side.of, expected, leave_out)
+            copy = stack.enter_context(scratch.database(server, template=str(history.database)))
+            trying = stack.enter_context(connected(copy))
+            before = Side.of(trying, leave_out)
+            after = reading.result()
         yield Workbench(
             history,
             copy,
@@ -148,8 +180,8 @@ def opened(project: Project, url: str | None) -> Iterator[Workbench]:
             facts,
             trying,
             expected,
-            Side.of(trying, leave_out),
-            Side.of(expected, leave_out),
+            before,
+            after,
             project.ignore,
             leave_out,
             another,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from project.schema.drift import Connection
+from project.schema.connections import Connection
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
 from project.schema.rows import Contents, Loss, Rows, losses, read

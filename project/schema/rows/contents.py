@@ -47,7 +47,9 @@ COLUMNS = f"""
     SELECT schema, name, partitioned,
         array(
             SELECT attname::text FROM pg_catalog.pg_attribute
-            WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+            WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped
+                AND attgenerated <> 'v'  -- is in no row, and may fail where it is computed
+            ORDER BY attnum
         ),
         array(
             SELECT attname::text

@@ -1,0 +1,20 @@
+"""Connections of our own, beside those of a project's env.py."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@contextmanager
+def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
+    """Connect with psycopg, in autocommit mode; to a database of the user's, only to read."""
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
+        yield connection

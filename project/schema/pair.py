@@ -1,0 +1,76 @@
+"""Two databases side by side: one that the migrations make, and one that the models make."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from project.schema import extensions, scratch
+from project.schema.configuration import Project
+from project.schema.connections import connected
+from project.schema.facts import MetadataFacts, RefusedIndex
+from project.schema.progress import Progress, silent
+from project.schema.source import Source, SourceError
+
+#: What a migration is told that wants a role which the models are making at this moment: it is
+#: there already, twice, or somebody else has changed it. Roles belong to all databases of a server.
+DISTURBED = {"42710", "23505", "XX000", "40P01"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The databases, and the processes that make them.
+
+    Two processes, for a migration that imports the application may change its metadata.
+    """
+
+    project: Project
+    server: sa.URL
+    history: sa.URL  # made by the migrations
+    models: sa.URL
+    migrations: Source
+    declared: Source
+
+    def make(self, progress: Progress = silent) -> tuple[MetadataFacts, tuple[RefusedIndex, ...]]:
+        """Make both, at the same time if they bear it.
+
+        What models need and cannot say is there only when the migrations have made it: extensions,
+        and roles. Then the models' database is made once more, after the other one.
+
+        Returns:
+            What env.py says of the models, and the indexes of theirs that PostgreSQL refuses.
+
+        Raises:
+            SourceError: the project cannot be imported, or a migration fails, or a table.
+            ScratchError: the server lacks an extension, or gives no database.
+
+        """
+        with extensions.explained():
+            with ThreadPoolExecutor(1) as aside:
+                making = aside.submit(self._make_models)
+                self._migrate(progress)
+                with suppress(SourceError):
+                    facts, refused = making.result()
+                    with connected(self.models) as expected, connected(self.history) as found:
+                        if not extensions.lacking(expected, found):
+                            return facts, refused
+            scratch.empty(self.server, self.models)
+            with connected(self.models) as expected, connected(self.history) as found:
+                extensions.install(expected, found)
+            return self._make_models()
+
+    def _migrate(self, progress: Progress) -> None:
+        self.project.begin(self.history)
+        try:
+            self.migrations.upgrade(self.history, "heads", progress)
+        except SourceError as error:
+            if error.sqlstate not in DISTURBED:
+                raise
+            scratch.empty(self.server, self.history)
+            self.project.begin(self.history)
+            self.migrations.upgrade(self.history, "heads", progress)
+
+    def _make_models(self) -> tuple[MetadataFacts, tuple[RefusedIndex, ...]]:
+        facts = self.declared.metadata()
+        return facts, self.declared.create_all(self.models)
