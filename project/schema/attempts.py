@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 from project.schema import touched
-from project.schema.drift import Connection
+from project.schema.connections import Connection
 from project.schema.hazards.actions import actions
 from project.schema.observe import Observation
 from project.schema.probing import Outcome
