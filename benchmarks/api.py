@@ -61,7 +61,7 @@ def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
             started = running.enter_context(stage.peer(name, url, port))
             services.append(Service(name, port, psutil.Process(started.pid)))
         print(HEAD.format(clients=clients, rounds=ROUNDS))
-        print(f"{'':18}" + "".join(f"{name:>18}" for name in COLUMNS))
+        print(f"{'':18}" + "".join(f"{name:>21}" for name in COLUMNS))
         for task in tasks(token):
             print(compared(task, services, url, clients, seconds), flush=True)
         print(f"\n{BULK} rows inserted by one request, and {rows} rows read as CSV:")
@@ -136,7 +136,7 @@ def row(name: str, figures: list[float], unit: str, *, turned: bool) -> str:
     cells = ["", *(f"({100 * ratio:.0f} %)" for ratio in ratios[:2])]
     cells += [f"({ratio:.1f} times)" for ratio in ratios[2:]]
     shown = (f"{figure:.0f}{unit} {cell}" for figure, cell in zip(figures, cells, strict=True))
-    return f"{name:18}" + "".join(f"{each:>18}" for each in shown)
+    return f"{name:18}" + "".join(f"{each:>21}" for each in shown)
 
 
 def once(name: str, services: list[Service], task: Callable[[Service], None]) -> str:
