@@ -87,17 +87,32 @@ def estimate(query: Query) -> Statement:
     return format_sql("EXPLAIN (FORMAT JSON) SELECT FROM {}", _matching(query, [])).statement()
 
 
-def one(collections: Collections, query: Query, key: Sequence[str]) -> Statement:
+class RowQuestion(NamedTuple):
+    """What a request asks of one row, and the statement that answers it, but for the key."""
+
+    query: Query
+    shown: Fragment
+    change: Change | None
+
+
+@functools.lru_cache(maxsize=1024)
+def row_asked(view: View, text: str) -> RowQuestion:
+    """Read what the query string of a request asks for of one row: as :func:`page_asked`."""
+    query = read_query(view.collections, view.collection, view.asker, read_parameters(text))
+    plain_tag = tag(query.collection, query.alias) if query.whole else None
+    shown = format_sql(
+        "SELECT row_to_json(s.*)::text, {} FROM {} {}, LATERAL ({}) s",
+        *(plain_tag or hashed("s"), query.collection.table, identifier(query.alias)),
+        columns(view.collections, query),
+    )
+    return RowQuestion(query, shown, change_of(query))
+
+
+def one(asked: RowQuestion, key: Sequence[str]) -> Statement:
     """Return the statement for one row: its body, and its entity tag."""
-    alias = query.alias
-    shown = columns(collections, query)
-    conditions = [*key_is(query.collection.key, alias, key), *query.conditions]
-    plain_tag = tag(query.collection, alias) if query.whole else None
-    return format_sql(
-        "SELECT row_to_json(s.*)::text, {} FROM {} {}, LATERAL ({}) s{}",
-        *(plain_tag or hashed("s"), query.collection.table, identifier(alias), shown),
-        where(conditions),
-    ).statement()
+    query = asked.query
+    conditions = [*key_is(query.collection.key, query.alias, key), *query.conditions]
+    return format_sql("{}{}", asked.shown, where(conditions)).statement()
 
 
 def tag(collection: Collection, alias: str) -> Fragment | None:

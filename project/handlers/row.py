@@ -9,7 +9,6 @@ from project.api import reading, rendering, writing
 from project.api.faults import Fault, bad_body, pointer
 from project.api.payload import Row as Payload
 from project.api.payload import merged, read_body, reader
-from project.api.query import read_parameters, read_query
 from project.api.values import Family, encode
 from project.database import Rows, rows_of
 from project.handlers.base import JSON
@@ -28,14 +27,13 @@ class Row(ChangingHandler):
     async def get(self, _key: str) -> None:
         """Answer with the row, and the entity tag that a change of it may name."""
         self.admit_reader()
-        parameters = read_parameters(self.request.query)
-        query = read_query(self.collections, self.collection, self.asker, parameters)
-        rows = await self.ask(reading.one(self.collections, query, self.key()))
+        asked = reading.row_asked(self.view, self.request.query)
+        rows = await self.ask(reading.one(asked, self.key()))
         if not rows:
             raise self.missing()
         body, tag = rows[0][0] or b"", rows[0][1]
-        if change := rendering.change_of(query):
-            body = rendering.rendered(change, body)
+        if asked.change:
+            body = rendering.rendered(asked.change, body)
         self.tag = (tag or b"").decode()
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"%b\n" % body)
