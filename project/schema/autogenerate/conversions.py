@@ -103,6 +103,8 @@ def _of_values(old: str, new: str, value: str) -> Iterator[str | None]:
         yield f"{value} <> 0"
     if old == "boolean" and NUMBER.fullmatch(new):
         yield f"{value}::integer"
+    if old.endswith("multirange") and old.replace("multirange", "range") == new:
+        yield f"range_merge({value})"
     yield None
     yield f"{value}::{new}"
     yield _through_text(old, new, value)
