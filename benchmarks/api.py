@@ -95,7 +95,8 @@ def tasks(token: str) -> list[Task]:
             "embedded, to many", "/api/account", f"?select={MANY}&access_token.revoked_at=is.null"
         ),
         write("insert", "POST", "/api/my_table", "201"),
-        write("patch", "PATCH", "/api/my_table/77", "200"),
+        # A row for each client: on one for all they would wait for each other.
+        write("patch", "PATCH", "/api/my_table/{client}", "200"),
     ]
 
 

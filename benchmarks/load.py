@@ -6,6 +6,7 @@ As little Python a request as possible, since client, service and database share
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass
@@ -113,13 +114,17 @@ async def ask(  # noqa: PLR0913, PLR0917
     tally: Tally,
     status: bytes = b"200",
 ) -> None:
-    """Run clients for a time, then let each finish its last request."""
+    """Run clients for a time, then let each finish its last request.
+
+    Each has its own number, from 1, in place of ``{client}``.
+    """
     loop = asyncio.get_running_loop()
     opened = []
-    for _ in range(number):
+    for client_number in range(1, number + 1):
+        own = request.replace(b"{client}", str(client_number).encode())
         try:
             _, client = await loop.create_connection(
-                lambda: Client(request, tally, status), "127.0.0.1", port
+                partial(Client, own, tally, status), "127.0.0.1", port
             )
         except OSError:
             tally.refused += 1
