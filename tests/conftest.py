@@ -142,6 +142,17 @@ def template(scratch_server: sa.URL) -> Iterator[sa.URL]:
     execute(scratch_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def shop_template(scratch_server: sa.URL, template: sa.URL) -> Iterator[sa.URL]:
+    """The same, with the shop's tables, too."""
+    name = f"{template.database}_shop"
+    execute(scratch_server, f"CREATE DATABASE {name} TEMPLATE {template.database}")
+    url = scratch_server.set(database=name)
+    ShopBase.metadata.create_all(sa.create_engine(url, poolclass=sa.NullPool))
+    yield url
+    execute(scratch_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 serial = itertools.count()
 
 
@@ -154,7 +165,7 @@ class Databases:
 
     def make(self, template: str = "template0") -> sa.URL:
         name = f"test_{os.getpid()}_{next(serial)}"
-        execute(self.server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        execute(self.server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         self.made.append(name)
         return self.server.set(database=name)
 
@@ -171,8 +182,13 @@ def databases(scratch_server: sa.URL) -> Iterator[Databases]:
 
 
 @pytest.fixture
-def database(databases: Databases, template: sa.URL) -> sa.URL:
-    """A database of the test's own that stands at head and is empty."""
+def database(databases: Databases, request: pytest.FixtureRequest) -> sa.URL:
+    """A database of the test's own that stands at head and is empty.
+
+    Where the shop is served, it has the shop's tables, too.
+    """
+    kind = "shop_template" if "shop" in request.fixturenames else "template"
+    template: sa.URL = request.getfixturevalue(kind)
     return databases.make(str(template.database))
 
 
@@ -251,8 +267,6 @@ def service(serve: Callable[[Settings], Service], database: sa.URL) -> Service:
 @pytest.fixture
 def shop(serve: Callable[..., Service], database: sa.URL) -> Service:
     """A service of the shop's models, on a database at head that has their tables, too."""
-    engine = sa.create_engine(database, poolclass=sa.NullPool)
-    ShopBase.metadata.create_all(engine)
     return serve(Settings(database_url=database), ShopBase)
 
 

@@ -85,59 +85,58 @@ async def test_what_the_models_themselves_give_a_row(
     assert json.loads(changed.body)["updated_at"] is not None
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "faults"),
-    [
-        ("/api/author", {}, {"#/name": "missing"}),
-        ("/api/author", {"name": None}, {"#/name": "must not be null"}),
-        ("/api/author", {"name": "x" * 51}, {"#/name": "length <= 50"}),
-        ("/api/author", {"name": 5}, {"#/name": "Expected `str"}),
-        ("/api/author", {"name": "a\0b"}, {"#/name": "NUL"}),
-        ("/api/author", {"name": "a", "nope": 1}, {"#/nope": "no such member"}),
-        ("/api/author", {"name": "a", "secret": "x"}, {"#/secret": "no such member"}),
-        ("/api/author", {"name": "a", "salary": 1}, {"#/salary": "no such member"}),
-        ("/api/author", {"name": "a", "version": 9}, {"#/version": "sets this itself"}),
-        ("/api/author", {"name": "a", "id": 9}, {"#/id": "sets this itself"}),
-        ("/api/author", {"name": "a", "born": "1.1.2000"}, {"#/born": "RFC3339"}),
-        ("/api/author", {"name": "a", "tags": ["x", 1]}, {"#/tags/1": "Expected `str"}),
-        ("/api/author", {"name": "a", "tags": ["\0"]}, {"#/tags": "text[]"}),
-        ("/api/author", {"name": "a", "profile": {"x": "\0"}}, {"#/profile": "jsonb"}),
-        ("/api/author", ["x"], {"#/0": "an object"}),
-        ("/api/author", 5, {"#": "an object"}),
-        (
-            "/api/author",
-            [{"name": "a"}, {"born": "x", "e/~": 1}],
-            {"#/1/name": "missing", "#/1/born": "RFC3339", "#/1/e~1~0": "no such member"},
-        ),
-        (
-            "/api/book",
-            {"author_id": 1, "title": "x", "price": 1, "genre": "poem"},
-            {"#/genre": "enum"},
-        ),
-        (
-            "/api/book",
-            {"author_id": 1, "title": "x", "price": 1, "printed": 40000},
-            {"#/printed": "<= 32767"},
-        ),
-        ("/api/book", {"author_id": 1, "title": "x", "price": 1e9}, {"#/price": "numeric(10, 2)"}),
-        (
-            "/api/book",
-            {"id": "x", "author_id": 1.5, "title": "x", "price": "y"},
-            {"#/id": "UUID", "#/author_id": "`int", "#/price": "decimal"},
-        ),
-    ],
-)
-async def test_every_violation_is_pointed_at(
-    shop: Service, editor: dict[str, str], path: str, body: object, faults: dict[str, str]
-) -> None:
-    response = await send(shop, "POST", path, body, **editor)
-    assert response.code == 422, response.body
-    problem = json.loads(response.body)
-    assert problem["type"] == "urn:project:problem:body"
-    said = {error["pointer"]: error["detail"] for error in problem["errors"]}
-    assert said.keys() == faults.keys()
-    for pointer, words in faults.items():
-        assert words in said[pointer]
+#: Where something is written, what, and what is said of which part of it.
+VIOLATIONS = [
+    ("/api/author", {}, {"#/name": "missing"}),
+    ("/api/author", {"name": None}, {"#/name": "must not be null"}),
+    ("/api/author", {"name": "x" * 51}, {"#/name": "length <= 50"}),
+    ("/api/author", {"name": 5}, {"#/name": "Expected `str"}),
+    ("/api/author", {"name": "a\0b"}, {"#/name": "NUL"}),
+    ("/api/author", {"name": "a", "nope": 1}, {"#/nope": "no such member"}),
+    ("/api/author", {"name": "a", "secret": "x"}, {"#/secret": "no such member"}),
+    ("/api/author", {"name": "a", "salary": 1}, {"#/salary": "no such member"}),
+    ("/api/author", {"name": "a", "version": 9}, {"#/version": "sets this itself"}),
+    ("/api/author", {"name": "a", "id": 9}, {"#/id": "sets this itself"}),
+    ("/api/author", {"name": "a", "born": "1.1.2000"}, {"#/born": "RFC3339"}),
+    ("/api/author", {"name": "a", "tags": ["x", 1]}, {"#/tags/1": "Expected `str"}),
+    ("/api/author", {"name": "a", "tags": ["\0"]}, {"#/tags": "text[]"}),
+    ("/api/author", {"name": "a", "profile": {"x": "\0"}}, {"#/profile": "jsonb"}),
+    ("/api/author", ["x"], {"#/0": "an object"}),
+    ("/api/author", 5, {"#": "an object"}),
+    (
+        "/api/author",
+        [{"name": "a"}, {"born": "x", "e/~": 1}],
+        {"#/1/name": "missing", "#/1/born": "RFC3339", "#/1/e~1~0": "no such member"},
+    ),
+    (
+        "/api/book",
+        {"author_id": 1, "title": "x", "price": 1, "genre": "poem"},
+        {"#/genre": "enum"},
+    ),
+    (
+        "/api/book",
+        {"author_id": 1, "title": "x", "price": 1, "printed": 40000},
+        {"#/printed": "<= 32767"},
+    ),
+    ("/api/book", {"author_id": 1, "title": "x", "price": 1e9}, {"#/price": "numeric(10, 2)"}),
+    (
+        "/api/book",
+        {"id": "x", "author_id": 1.5, "title": "x", "price": "y"},
+        {"#/id": "UUID", "#/author_id": "`int", "#/price": "decimal"},
+    ),
+]
+
+
+async def test_every_violation_is_pointed_at(shop: Service, editor: dict[str, str]) -> None:
+    for path, body, faults in VIOLATIONS:
+        response = await send(shop, "POST", path, body, **editor)
+        assert response.code == 422, (body, response.body)
+        problem = json.loads(response.body)
+        assert problem["type"] == "urn:project:problem:body"
+        said = {error["pointer"]: error["detail"] for error in problem["errors"]}
+        assert (body, said.keys()) == (body, faults.keys())
+        for pointer, words in faults.items():
+            assert words in said[pointer], body
 
 
 @pytest.mark.parametrize(

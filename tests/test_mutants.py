@@ -171,7 +171,7 @@ def test_the_history_is_sound(sound: Sound) -> None:
     assert not any(is_caught(sound, number, SOURCE) for number in range(1, LAST + 1))
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", [n for n in functions(SOURCE) if n.rpartition("_")[2].isdigit()])
 def test_whatever_is_broken_is_caught(sound: Sound, name: str) -> None:
     number = int(name.rpartition("_")[2])

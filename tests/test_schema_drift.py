@@ -182,6 +182,7 @@ BREAKS = [
 ]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("revision", "old", "new"), [b[:3] for b in BREAKS], ids=[b[3] for b in BREAKS]
 )
