@@ -201,7 +201,7 @@ def answered(port: int, task: Task) -> bytes:
 
     async def ask() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(task.ours)
+        writer.write(task.ours.replace(b"{client}", b"1"))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(f"HTTP/1.1 {task.status}".encode()), head
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
