@@ -72,7 +72,7 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     later = definition.endswith(("NOT VALID", "NOT ENFORCED"))
     keyed = constraint is not None and constraint.kind in {"primary", "unique"}
     if constraint is not None and keyed and online:
-        yield from _through_an_index(item, constraint, item.key.name[-1])
+        yield from _through_an_index(item, constraint, item.key.name[-1], change)
     elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
         yield from _validated_later(item, constraint, item.key)
     elif constraint is None or _stored(item):
@@ -182,13 +182,32 @@ def _refusing(item: Item, constraint: Constraint) -> str:
     )
 
 
-def _through_an_index(item: Item, constraint: Constraint, name: str) -> Iterator[Step]:
+def is_made(key: Key, change: Change) -> bool:
+    """Tell whether a constraint is another one afterwards, or new."""
+    before = change.before.items.get(key)
+    return before is None or "definition" in differing(before, change.after.items[key])
+
+
+def _let_go(key: Key, change: Change) -> list[str]:
+    """Write the statements by which the foreign keys of a failed try let go of a key."""
+    return [
+        f"ALTER TABLE IF EXISTS {dotted(other.name[:2])}"
+        f" DROP CONSTRAINT IF EXISTS {quoted(other.name[-1])}"
+        for other, built in sorted(change.built_after.items())
+        if key in built and other.kind == "constraint" and other not in change.before.items
+    ]
+
+
+def _through_an_index(
+    item: Item, constraint: Constraint, name: str, change: Change
+) -> Iterator[Step]:
     """Build the index of a unique constraint or primary key beside running requests.
 
     Args:
         item: The constraint.
         constraint: What it says.
         name: Of the index, which takes the constraint's name in the end.
+        change: What the constraint is part of.
 
     """
     *schema, table, own = item.key.name
@@ -196,6 +215,8 @@ def _through_an_index(item: Item, constraint: Constraint, name: str) -> Iterator
     drop = f"DROP CONSTRAINT IF EXISTS {quoted(own)}"
     if name == own:
         # Of a try that failed after it; its index cannot be dropped alone.
+        for statement in _let_go(item.key, change):
+            yield execute(statement, rank.CREATE_INDEX, alone=True)
         yield alter_table(item.key, drop, rank.CREATE_INDEX, alone=True)
     yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
     yield Step(
@@ -222,12 +243,15 @@ def _through_an_index(item: Item, constraint: Constraint, name: str) -> Iterator
     yield alter_table(item.key, f"{replaced}{add}", rank.REQUIRE + 1)
 
 
-def dropped(item: Item) -> Iterator[Step]:
+def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a constraint."""
     constraint = parse(item)
     kind = constraint.kind if constraint else ""
     position = rank.DROP_FOREIGN_KEY if kind == "foreign" else rank.DROP_CONSTRAINT
-    yield Step(_drop(item.key, kind), position, again=_drop(item.key, kind, if_exists=True))
+    # What a failed try has made may have the same name, and be in use.
+    let_go = [execute(statement, position).code for statement in _let_go(item.key, change)]
+    again = "\n".join([*let_go, _drop(item.key, kind, if_exists=True)])
+    yield Step(_drop(item.key, kind), position, again=again)
 
 
 #: What a constraint demands of rows, and when.
@@ -271,15 +295,15 @@ def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
     needed = any(before.key in built for built in change.built_before.values())
     if not change.online(after.key.name[:2]) or needed or not after.attributes["validated"]:
         return None
-    return list(_replaced(after, becomes))
+    return list(_replaced(after, becomes, change))
 
 
-def _replaced(after: Item, constraint: Constraint) -> Iterator[Step]:
+def _replaced(after: Item, constraint: Constraint, change: Change) -> Iterator[Step]:
     """Let the new constraint hold before the old one goes, so that there always is one."""
     *table, name = after.key.name
     other = cut(f"{name}_new")
     if constraint.kind in {"primary", "unique"}:
-        yield from _through_an_index(after, constraint, other)
+        yield from _through_an_index(after, constraint, other, change)
         return
     yield from _validated_later(after, constraint, Key("constraint", (*table, other)))
     drop = (_drop(after.key, constraint.kind, if_exists=exists) for exists in (None, True))

@@ -23,7 +23,7 @@ def table(item: Item, order: Sequence[Path], change: Change) -> Iterator[Step]:
     own = [
         constraint
         for constraint in sorted(_parts(path, "constraint", change), key=_constraint_order)
-        if not constraint.attributes.get("inherited") and not _is_late(constraint, order)
+        if not constraint.attributes.get("inherited") and not _is_late(constraint, order, change)
     ]
     inline = [constraint for constraint in own if constraints.inline(constraint) is not None]
     yield from tables.created(item, _parts(path, "column", change), inline, change)
@@ -52,17 +52,26 @@ def _constraint_order(item: Item) -> tuple[int, Key]:
     return next((n for n, k in enumerate(kinds) if definition.startswith(k)), 4), item.key
 
 
-def _is_late(item: Item, order: Sequence[Path]) -> bool:
-    """Tell whether a foreign key refers to a table that is made after its own."""
+def _is_late(item: Item, order: Sequence[Path], change: Change) -> bool:
+    """Tell whether a foreign key refers to a table that is made after its own, or to a new key.
+
+    A key that is made beside running requests is made anew when a failed migration is run again;
+    a foreign key that came with its table could not let go of it and come back.
+    """
     found = parse(item)
-    if found is None or found.referred not in order:
+    if found is None or found.kind != "foreign":
         return False
+    if found.referred not in order:
+        return change.online(found.referred) and any(
+            key.kind == "constraint" and constraints.is_made(key, change)
+            for key in change.built_after.get(item.key, ())
+        )
     return order.index(found.referred) > order.index(item.key.name[:2])
 
 
 def late(order: Sequence[Path], change: Change) -> Iterator[Item]:
-    """Yield the foreign keys of new tables that wait for another one."""
+    """Yield the foreign keys of new tables that wait for another one, or for its key."""
     for path in order:
         for item in _parts(path, "constraint", change):
-            if _is_late(item, order) and not item.attributes.get("inherited"):
+            if _is_late(item, order, change) and not item.attributes.get("inherited"):
                 yield item

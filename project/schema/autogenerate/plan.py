@@ -126,7 +126,7 @@ def _dropped(item: Item, change: Change) -> Iterator[Step]:
     if kind == "column":
         return columns.dropped(item.key, change)
     if kind == "constraint":
-        return constraints.dropped(item)
+        return constraints.dropped(item, change)
     if kind == "index":
         return indexes.dropped(item, change)
     return objects.dropped(item)
@@ -162,7 +162,7 @@ def _circular(gone: Collection[Path], change: Change) -> Iterator[Action]:
         if item.key.name[:2] not in listed or found is None or found.referred not in listed:
             continue
         if order.index(found.referred) > order.index(item.key.name[:2]):
-            yield Action("drop", item.key, tuple(constraints.dropped(item)))
+            yield Action("drop", item.key, tuple(constraints.dropped(item, change)))
 
 
 def _creates(creates: Collection[Key], change: Change) -> Iterator[Action]:
