@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -126,6 +127,18 @@ def scratch_server(run_folder: Path) -> Iterator[sa.URL]:
         return
     with embedded.running(run_folder / "postgres", FORGETFUL) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def tablespace(scratch_server: sa.URL) -> Iterator[None]:
+    """A tablespace that cases name: ``corpus``, one for all workers."""
+    with psycopg.connect(secret(scratch_server), autocommit=True) as connection:
+        connection.execute("SET allow_in_place_tablespaces = on")
+        with suppress(psycopg.Error):  # another worker was faster
+            connection.execute("CREATE TABLESPACE corpus LOCATION ''")
+        yield
+        with suppress(psycopg.Error):  # another worker still uses it
+            connection.execute("DROP TABLESPACE corpus")
 
 
 @pytest.fixture(scope="session")

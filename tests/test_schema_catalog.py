@@ -80,23 +80,17 @@ WITHOUT_A_CASE = {
 
 
 @pytest.fixture(scope="module")
-def two_databases(scratch_server: sa.URL) -> Iterator[list[Connection]]:
+def two_databases(
+    scratch_server: sa.URL,
+    tablespace: None,  # noqa: ARG001
+) -> Iterator[list[Connection]]:
     """Two empty databases for all cases: to empty them again is faster than to make new ones."""
     made = Databases(scratch_server)
-    with psycopg.connect(secret(scratch_server), autocommit=True) as connection:
-        connection.execute("SET allow_in_place_tablespaces = on")
-        with suppress(psycopg.Error):  # another worker was faster
-            connection.execute("CREATE TABLESPACE corpus LOCATION ''")
     connections = [psycopg.connect(secret(made.make()), autocommit=True) for _ in range(2)]
     yield connections
     for connection in connections:
         connection.close()
     made.drop()
-    with (
-        psycopg.connect(secret(scratch_server), autocommit=True) as connection,
-        suppress(psycopg.Error),  # another worker still uses it
-    ):
-        connection.execute("DROP TABLESPACE corpus")
 
 
 def compare(
