@@ -5,72 +5,23 @@ Nothing of the project is imported here. Its env.py runs unmodified in a process
 line, ``value`` or ``error``, before which there may be lines that tell of its ``progress``.
 """
 
-import json
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import sqlalchemy as sa
 
 from project.schema import facts, process
+from project.schema.exchange import PATIENCE, Exchange, SourceError
 from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
-from project.schema.hiding import Secrets
-from project.schema.process import Begun
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key
 
 __all__ = ["History", "MetadataFacts", "Revision", "Source", "SourceError", "Watched"]
-
-#: What a request wants, as the end of "cannot".
-WANTS = {
-    "history": "read the migrations",
-    "select": "find the revision {to}",
-    "metadata": "read the models",
-    "upgrade": "upgrade to {to}",
-    "downgrade": "downgrade to {to}",
-    "step up": "upgrade to {to}",
-    "step down": "downgrade {to}",
-    "observe_upgrade": "upgrade to {to}",
-    "observe_downgrade": "downgrade to {to}",
-    "stamp": "stamp as {to}",
-    "create_all": "create the models' tables",
-    "candidate upgrade": "run the upgrade",
-    "candidate downgrade": "run the downgrade",
-    "observe_candidate": "run the upgrade",
-    "hidden": "ask what env.py hides",
-    "send": "send the models' statements",
-    "version_table": "find the table of the revision",
-}
-
-#: Seconds that a worker may take to end when nothing is asked of it any more.
-PATIENCE = 5
-
-#: Of what a process wrote before it died, so many lines are told.
-LINES = 40
-
-
-class SourceError(Exception):
-    """The foreign project cannot do something; the message says what and why in one sentence.
-
-    Attributes:
-        details: The traceback, or what a process that died wrote last. No password is in it.
-        sqlstate: PostgreSQL's code of the error ("PostgreSQL Error Codes"), if it is one.
-        kind: The class of the error, if it was one of the driver's or of Python's.
-
-    """
-
-    def __init__(
-        self, message: str, details: str = "", sqlstate: str | None = None, kind: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.details = details
-        self.sqlstate = sqlstate
 
 
 @dataclass(frozen=True)
@@ -90,12 +41,10 @@ class Source:
     unless env.py imports no models and leaves that to the revisions.
     """
 
-    def __init__(self, ini: Path, begun: Begun, log: IO[str], given: Mapping[str, object]) -> None:
-        self.ini = ini
-        self._process, self._requests, self._answers = begun
-        self._log = log
+    def __init__(self, exchange: Exchange, given: Mapping[str, object]) -> None:
+        self.ini = exchange.ini
+        self._exchange = exchange
         self._given = given
-        self._secrets = Secrets()
         self._scratch: sa.URL
 
     @classmethod
@@ -154,7 +103,7 @@ class Source:
             "prepare": prepare,
             "moved": [str(path) for path in moved or ()],
         }
-        source = cls(ini, begun, log, given)
+        source = cls(Exchange(ini, begun, log), given)
         if scratch is not None:
             source.use(scratch)
         return source
@@ -162,36 +111,28 @@ class Source:
     def use(self, scratch: sa.URL) -> None:
         """Name the database to look at the project with, where :meth:`open` did not."""
         self._scratch = scratch
-        self._send(scratch=self._secrets.written(scratch), **self._given)
+        self._exchange.begin(scratch, self._given)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         # Who is interrupted does not wait for a migration to end.
-        self.close(PATIENCE if kind is None or issubclass(kind, Exception) else 0)
+        patient = kind is None or issubclass(kind, Exception)
+        self._exchange.close(PATIENCE if patient else 0)
 
     @property
     def ended(self) -> bool:
         """Whether the process is gone, so that nothing can be asked any more."""
-        return self._process.poll() is not None
+        return self._exchange.ended
 
     def end(self) -> None:
         """Let the process end by and by: nothing more will be asked."""
-        with suppress(BrokenPipeError):
-            self._requests.close()
+        self._exchange.end()
 
-    def close(self, patience: float = PATIENCE) -> None:
-        """End the process, by force if it does not end by itself within so many seconds."""
-        # What could not be sent to a dead process is of no use any more.
-        with suppress(BrokenPipeError):
-            self._requests.close()
-        self._answers.close()
-        try:
-            if self._process.wait(patience) is None:
-                self._process.kill()
-        finally:
-            self._log.close()
+    def close(self) -> None:
+        """End the process, by force if it does not end by itself."""
+        self._exchange.close()
 
     @cached_property
     def history(self) -> History:
@@ -201,7 +142,7 @@ class Source:
             SourceError: one of them cannot be imported, or they do not fit together.
 
         """
-        return facts.history(self._ask("history", self._scratch))
+        return facts.history(self._exchange.ask("history", self._scratch))
 
     @property
     def revisions(self) -> tuple[Revision, ...]:
@@ -223,7 +164,7 @@ class Source:
             SourceError: there is no such revision, or several begin like that.
 
         """
-        return tuple(self._ask("select", self._scratch, name))
+        return tuple(self._exchange.ask("select", self._scratch, name))
 
     def upgrade(self, url: sa.URL, to: str, progress: Progress = silent) -> None:
         """Upgrade a database: to a revision, ``heads``, ``+1``.
@@ -232,7 +173,7 @@ class Source:
             SourceError: a migration or env.py failed.
 
         """
-        self._ask("upgrade", url, to, progress)
+        self._exchange.ask("upgrade", url, to, progress)
 
     def downgrade(self, url: sa.URL, to: str) -> None:
         """Downgrade a database: to a revision, ``base``, ``-1``.
@@ -241,7 +182,7 @@ class Source:
             SourceError: a migration or env.py failed.
 
         """
-        self._ask("downgrade", url, to)
+        self._exchange.ask("downgrade", url, to)
 
     def step_up(self, url: sa.URL, revision: str) -> None:
         """Upgrade a database by one revision, all of whose parents it has.
@@ -253,7 +194,7 @@ class Source:
             SourceError: the migration or env.py failed; the database is where it was.
 
         """
-        self._ask("step up", url, revision)
+        self._exchange.ask("step up", url, revision)
 
     def step_down(self, url: sa.URL, revision: str) -> None:
         """Take back one revision on which nothing builds in a database.
@@ -262,7 +203,7 @@ class Source:
             SourceError: the migration or env.py failed; the database is where it was.
 
         """
-        self._ask("step down", url, revision)
+        self._exchange.ask("step down", url, revision)
 
     def watch(self, url: sa.URL, to: str, *, down: bool = False) -> Watched:
         """Upgrade or downgrade a database, and tell what was seen after each statement.
@@ -285,9 +226,9 @@ class Source:
         return self._watched("observe_candidate", url, str(path))
 
     def _watched(self, wish: str, url: sa.URL, to: str) -> Watched:
-        told = self._ask(wish, url, to)
+        told = self._exchange.ask(wish, url, to)
         failure = told["failure"]
-        error = self._failed(WANTS[wish].format(to=to), failure) if failure else None
+        error = self._exchange.failed(wish, to, failure) if failure else None
         return Watched(tuple(told["statements"]), error)
 
     def stamp(self, url: sa.URL, to: str) -> None:
@@ -297,7 +238,7 @@ class Source:
             SourceError: there is no such revision, or env.py failed.
 
         """
-        self._ask("stamp", url, to)
+        self._exchange.ask("stamp", url, to)
 
     def run(self, url: sa.URL, path: Path, function: Literal["upgrade", "downgrade"]) -> None:
         """Run one function of a migration that is not in the history yet, on a database.
@@ -306,7 +247,7 @@ class Source:
             SourceError: it failed; what it had committed stays.
 
         """
-        self._ask(f"candidate {function}", url, str(path))
+        self._exchange.ask(f"candidate {function}", url, str(path))
 
     def metadata(self) -> MetadataFacts:
         """Tell what env.py gives autogenerate.
@@ -315,7 +256,7 @@ class Source:
             SourceError: env.py failed, or gives no metadata.
 
         """
-        return facts.metadata(self._ask("metadata", self._scratch))
+        return facts.metadata(self._exchange.ask("metadata", self._scratch))
 
     def version_table(self) -> tuple[str, str]:
         """Tell schema and name of the table in which Alembic keeps the revision.
@@ -324,7 +265,7 @@ class Source:
             SourceError: env.py failed.
 
         """
-        schema, name = self._ask("version_table", self._scratch)
+        schema, name = self._exchange.ask("version_table", self._scratch)
         return schema or "public", name
 
     def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
@@ -337,7 +278,7 @@ class Source:
             SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
 
         """
-        return facts.refused_indexes(self._ask("create_all", url))
+        return facts.refused_indexes(self._exchange.ask("create_all", url))
 
     def hidden(self, url: sa.URL, keys: Sequence[Key]) -> list[bool]:
         """Tell which objects env.py's filters keep from Alembic.
@@ -350,7 +291,7 @@ class Source:
             SourceError: env.py or its filter failed.
 
         """
-        return list(self._ask("hidden", url, [(key.kind, key.name) for key in keys]))
+        return list(self._exchange.ask("hidden", url, [(key.kind, key.name) for key in keys]))
 
     def send(
         self,
@@ -376,45 +317,7 @@ class Source:
 
         """
         wanted = None if tables is None else sorted(tables)
-        told: Mapping[str, Any] = self._ask(
+        told: Mapping[str, Any] = self._exchange.ask(
             "send", url, {"role": role, "tables": wanted, "again": again}
         )
         return told
-
-    def _ask(self, wish: str, url: sa.URL, to: object = "", progress: Progress = silent) -> Any:  # noqa: ANN401
-        want = WANTS[wish].format(to=to)
-        self._send(do=wish, scratch=self._secrets.written(url), to=to)
-        for line in self._answers:
-            said = json.loads(line)
-            if "error" in said:
-                raise self._failed(want, said["error"])
-            if "value" in said:
-                return said["value"]
-            progress(*said["progress"])
-        raise self._died(want)
-
-    def _send(self, **request: Any) -> None:  # noqa: ANN401
-        # A dead process is noticed by its silence, which every request ends in.
-        with suppress(BrokenPipeError):
-            self._requests.write(json.dumps(request) + "\n")
-            self._requests.flush()
-
-    def _failed(self, want: str, error: Mapping[str, Any]) -> SourceError:
-        where = ""
-        if error["revision"] is not None:
-            where = f"revision {error['revision']} ({Path(error['path'] or '').name}): "
-        elif error["in_env"] and error["type"]:
-            where = "env.py fails: "
-        kind = f"{error['type']}: " if error["type"] else ""
-        message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
-        hidden = self._secrets.hidden
-        return SourceError(hidden(message), hidden(error["details"]), error["state"], error["type"])
-
-    def _died(self, want: str) -> SourceError:
-        code = self._process.wait()
-        self._log.seek(0)
-        said = self._log.read() or self._process.last_words()
-        lines = said.splitlines()[-LINES:]
-        last = f": {lines[-1].rstrip('.')}" if lines else ""
-        message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
-        return SourceError(self._secrets.hidden(message), self._secrets.hidden("\n".join(lines)))
