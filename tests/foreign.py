@@ -62,6 +62,13 @@ prepend_sys_path = .
 path_separator = os
 """
 
+#: Where env.py lies beside it.
+BESIDE = """
+[alembic]
+script_location = %(here)s
+path_separator = os
+"""
+
 #: Models that the migration below agrees with if its name is "one".
 AGREEING = """
 import sqlalchemy as sa

@@ -19,6 +19,7 @@ from project.schema.sizes import Sizes
 from project.schema.source import Source
 
 from .conftest import execute
+from .foreign import BESIDE
 
 FILE = tomllib.loads((Path(__file__).parent / "cases" / "review.toml").read_text())
 CASES: list[dict[str, Any]] = FILE["case"]
@@ -34,11 +35,7 @@ with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as conne
         context.run_migrations()
 """
 
-INI = """
-[alembic]
-script_location = %(here)s
-path_separator = os
-separate = no
+INI = f"""{BESIDE}separate = no
 
 [separate]
 script_location = %(here)s

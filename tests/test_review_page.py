@@ -23,6 +23,7 @@ from project.schema.review import review
 from project.schema.sizes import Sizes, human, load
 
 from .conftest import execute, secret
+from .foreign import BESIDE
 
 ENV = """
 from alembic import context
@@ -32,12 +33,6 @@ with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as conne
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
-"""
-
-INI = """
-[alembic]
-script_location = %(here)s
-path_separator = os
 """
 
 FIRST = """
@@ -81,7 +76,7 @@ def downgrade():
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "other"
     (made / "versions").mkdir(parents=True)
-    (made / "alembic.ini").write_text(INI)
+    (made / "alembic.ini").write_text(BESIDE)
     (made / "env.py").write_text(ENV)
     (made / "versions" / "first.py").write_text(FIRST)
     (made / "versions" / "second.py").write_text(SECOND)

@@ -11,6 +11,8 @@ from project.schema.finding import Report
 from project.schema.report import render
 from project.schema.review import review
 
+from .foreign import BESIDE
+
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine
@@ -20,12 +22,6 @@ with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as conne
     context.configure(connection=connection, target_metadata=Base.metadata)
     with context.begin_transaction():
         context.run_migrations()
-"""
-
-INI = """
-[alembic]
-script_location = %(here)s
-path_separator = os
 """
 
 MODELS = """
@@ -98,7 +94,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "versions").mkdir(parents=True)
     (made / "src" / "goods").mkdir(parents=True)
     models = made / "src" / "goods" / "models.py"
-    (made / "alembic.ini").write_text(INI)
+    (made / "alembic.ini").write_text(BESIDE)
     (made / "env.py").write_text(ENV)
     (made / "versions" / "first.py").write_text(FIRST)
     models.write_text(MODELS)
