@@ -387,10 +387,17 @@ def test_the_command_answers_0_1_and_2(foreign: Foreign) -> None:
     differing = ask("check", "--format", "json")
     assert differing.returncode == 1
     assert json.loads(differing.stdout)["findings"][0]["code"] == "column-differs"
-    for wrong in (["-c", "nowhere.ini"], ["--database", "nonsense"]):
+    for wrong in (
+        ["-c", "nowhere.ini"],
+        ["--database", "nonsense"],
+        ["--database", "mysql://ann:s3cret@db/shop"],
+        ["--output", "nowhere/report.txt"],
+        ["--output", "migrations"],
+    ):
         failing = ask("check", *wrong)
         assert failing.returncode == 2
         assert len(failing.stderr.strip().splitlines()) == 1
+        assert "s3cret" not in failing.stderr
     foreign.edit("models.py", "import sqlalchemy", "import no_such_thing")
     failing = ask("check")
     assert failing.returncode == 2

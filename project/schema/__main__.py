@@ -33,6 +33,10 @@ from project.schema.source import SourceError
 def main(arguments: list[str] | None = None) -> int:
     """Ask, print the report, and return the exit code."""
     options = parser().parse_args(arguments)
+    if options.output is not None and not options.output.parent.is_dir():
+        # Said before the work, which may take minutes.
+        print(f"There is no folder {options.output.parent} for the report.", file=sys.stderr)  # noqa: T201
+        return 2
     # What the driver notices while a failure is cleaned up is no sentence for a person.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     try:
@@ -54,8 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
     text = render(report, options.format, colour=to_terminal)
     if options.output is None:
         sys.stdout.write(text)
-    else:
+        return 0 if report.agrees else 1
+    try:
         options.output.write_text(text)
+    except OSError as error:
+        sys.stdout.write(text)  # lest it be lost
+        print(f"The report cannot be written: {error}.", file=sys.stderr)  # noqa: T201
+        return 2
     return 0 if report.agrees else 1
 
 
@@ -250,11 +259,14 @@ def database(text: str) -> sa.URL:
 
     """
     try:
-        return sa.make_url(text)
+        url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
+        url = None
+    if url is None or url.get_backend_name() != "postgresql":
         raise UsageError(
             "The database cannot be read; expected postgresql://user:password@host:port/name."
-        ) from None
+        )
+    return url
 
 
 if __name__ == "__main__":
