@@ -32,6 +32,9 @@ from .test_schema_catalog import DRIFT, STATEMENT, skip_where_it_cannot_be
 
 EDITS = list(edits("edits.toml"))
 
+#: A comment that is longer than a line of code may be, and neither a query nor to be copied.
+TOO_LONG = re.compile(r" *# (?!loses:|assumes:| )(?=.{97})")
+
 
 @pytest.fixture(scope="module")
 def workshop(
@@ -54,6 +57,7 @@ def test_an_edit_becomes_a_migration_or_is_refused(workshop: Bench, edit: Edit) 
     written = workshop.written(declared)
     seen = workshop.proved(written)
     assert imports(written.text) <= {"sqlalchemy", "alembic", "sqlalchemy.dialects"}
+    assert [line for line in written.text.splitlines() if TOO_LONG.match(line)] == []
     assert unexpected(edit, written, seen) == []
 
 

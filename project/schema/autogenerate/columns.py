@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from project.schema.autogenerate import conversions, filling, numbering, rank
+from project.schema.autogenerate import conversions, filling, numbering, rank, types
 from project.schema.autogenerate.change import Change, MissingValueError, differing
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import (
@@ -25,7 +25,6 @@ from project.schema.autogenerate.text import (
     sql_text,
     string,
 )
-from project.schema.autogenerate.types import expression
 from project.schema.snapshot import Item, Key, Snapshot, Value
 
 #: What only ``ALTER COLUMN`` says of a column.
@@ -46,7 +45,7 @@ def written(item: Item, snapshot: Snapshot, *, numbered: bool = False) -> str | 
 
     """
     attributes = item.attributes
-    type_ = expression(str(attributes["type"]), snapshot, _text(attributes.get("collation")))
+    type_ = types.expression(str(attributes["type"]), snapshot, _text(attributes.get("collation")))
     if type_ is None:
         return None
     arguments = [literal(item.key.name[-1]), type_]
@@ -65,7 +64,7 @@ def written(item: Item, snapshot: Snapshot, *, numbered: bool = False) -> str | 
         "sa.Column",
         *arguments,
         autoincrement=None if serial or not numbered or attributes.get("identity") else False,
-        server_default=None if default is None else Code(f"sa.text({sql_text(str(default))})"),
+        server_default=None if default is None else types.default(item),
         nullable=False if not attributes["nullable"] else None,
         comment=attributes.get("comment"),
     )
@@ -111,7 +110,7 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
         later = list(numbering.made(item))
         value = f"nextval({string(dotted(numbering.sequence_name(item)))})"
     elif default is not None and (value or (online and item.key in change.volatile)):
-        later = [default_set(item.key, default)]
+        later = [default_set(item)]
         value = value or default
     elif attributes.get("generated") or attributes.get("identity"):
         value = None
@@ -242,7 +241,7 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         if numbered:
             yield from numbering.altered(before, after, change)
         else:
-            yield default_set(after.key, default)
+            yield default_set(after)
     if new["nullable"]:
         yield from nullability
     for setting in SETTINGS:
@@ -272,10 +271,11 @@ def _not_null_altered(before: Item, after: Item) -> Iterator[Step]:
         yield execute(f"COMMENT ON CONSTRAINT {on} IS {text}", rank.COMMENT)
 
 
-def default_set(key: Key, default: str | None) -> Step:
+def default_set(item: Item) -> Step:
     """Set a column's default, or none."""
-    value = "None" if default is None else f"sa.text({sql_text(default)})"
-    return alter_column(key, rank.ALTER_COLUMN, server_default=Code(value))
+    none = item.attributes.get("default") is None
+    value = Code("None") if none else types.default(item)
+    return alter_column(item.key, rank.ALTER_COLUMN, server_default=value)
 
 
 def _setting(key: Key, setting: str, old: Value, new: Value) -> Step:

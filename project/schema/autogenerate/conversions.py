@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterator
 
 import psycopg
 
-from project.schema.autogenerate import rank
+from project.schema.autogenerate import rank, types
 from project.schema.autogenerate.change import Change, Conversion, Hints, differing
 from project.schema.autogenerate.probing import rewrites
 from project.schema.autogenerate.step import Code, Step, alter_column, execute
-from project.schema.autogenerate.text import dotted, literal, quoted, sql_text, string
-from project.schema.autogenerate.types import expression
+from project.schema.autogenerate.text import dotted, literal, quoted, string
 from project.schema.snapshot import Difference, Item, Key, Snapshot
 
 TEXT = re.compile(r"text|character varying.*|character\(.*|public\.citext|name")
@@ -127,8 +126,7 @@ def retyped(before: Item, after: Item, change: Change) -> Iterator[Step]:
         yield alter_column(after.key, rank.ALTER_COLUMN, server_default=Code("None"))
     yield _altered(before, after, change, found)
     if following not in own and (moves or default is None):
-        text = f"sa.text({sql_text(str(following))})"
-        yield alter_column(after.key, rank.ALTER_COLUMN, server_default=Code(text))
+        yield alter_column(after.key, rank.ALTER_COLUMN, server_default=types.default(after))
 
 
 def _altered(before: Item, after: Item, change: Change, found: Conversion) -> Step:
@@ -155,7 +153,7 @@ _UTC = "SET LOCAL TimeZone TO 'UTC'"
 
 def _statement(before: Item, after: Item, change: Change, using: str | None) -> Step:
     collation = after.attributes.get("collation")
-    type_ = expression(
+    type_ = types.expression(
         str(after.attributes["type"]), change.after, None if collation is None else str(collation)
     )
     # Only SQL says that a column has its type's own collation again.

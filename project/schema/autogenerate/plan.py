@@ -115,7 +115,7 @@ def _cautioned(step: Step, key: Key) -> Step:
     said = [] if step.why else ["Neither the models nor what is declared beside them say it."]
     pattern = literal(str(key).replace("[", "[[]"))
     keep = f'ignore = [{{ pattern = {pattern}, reason = "…" }}]'
-    said.append(f"To keep it, in pyproject.toml, [tool.project.schema]: {keep}")
+    said.append(f"To keep it, in pyproject.toml, [tool.project.schema]:\n    {keep}")
     return replace(step, why="\n".join(filter(None, (step.why, *said))))
 
 

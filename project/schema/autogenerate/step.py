@@ -1,10 +1,14 @@
 """One step of a migration: an operation of Alembic as text, and how it wants to be run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, sql_text
 from project.schema.snapshot import Key
+
+#: Of a comment's text; it stands within two blocks at the most.
+WIDTH = 88
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,16 @@ class Step:
     def written(self, *, again: bool) -> str:
         """Return the lines, with the comment."""
         code = self.again if again and self.again else self.code
-        comment = "".join(f"# {line}\n" for line in self.why.splitlines())
-        return comment + code
+        return "".join(f"# {line}\n" for line in _lines(self.why)) + code
+
+
+def _lines(why: str) -> Iterator[str]:
+    """Break sentences into lines; a query, and what is indented to be copied, stays on one."""
+    for line in why.splitlines():
+        if line.startswith(("loses:", "assumes:", " ")):
+            yield line
+        else:
+            yield from wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def execute(
