@@ -17,7 +17,7 @@ from benchmarks import stage
 from project.api import writing
 from project.api.access import Asker
 from project.api.collection import View, collections
-from project.database import rows_of
+from project.connection import rows_of
 from project.models import Base, Role
 
 TEXT = b"SELECT row_to_json(t)::text FROM (SELECT id, name FROM my_table WHERE id = %s::integer) t"

@@ -12,7 +12,6 @@ from tornado.web import Application, RequestHandler
 
 from project.api.collection import Collection, Collections, DeclarationError, collections
 from project.api.openapi import document
-from project.database import Connections
 from project.follower import Follower
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
@@ -24,6 +23,7 @@ from project.handlers.row import Row
 from project.handlers.rows import Rows
 from project.metrics import Metrics
 from project.models import AccessToken, Base
+from project.pool import Connections
 from project.replica import Replica
 from project.revisions import History
 from project.settings import Settings

@@ -19,7 +19,7 @@ from project.api.payload import Row as Payload
 from project.api.payload import given_of
 from project.api.query import read_parameters
 from project.api.statement import Given, Statement
-from project.database import Rows
+from project.connection import Rows
 from project.follower import Follower
 from project.handlers.base import JSON
 from project.handlers.problems import Problem, ProblemError

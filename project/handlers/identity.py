@@ -6,10 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from project.api.access import NOBODY, Asker
-from project.database import Connections
 from project.handlers.problems import Problem, ProblemError
 from project.models import Role
 from project.models.access_token import token_hash
+from project.pool import Connections
 
 SCHEME = "Bearer"
 

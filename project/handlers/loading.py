@@ -11,7 +11,7 @@ from project.api import writing
 from project.api.bulk import Loader, document
 from project.api.faults import FaultError
 from project.api.payload import given_of
-from project.database import rows_of
+from project.connection import rows_of
 from project.handlers.base import JSON
 from project.handlers.changes import ChangingHandler
 

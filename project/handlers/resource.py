@@ -13,7 +13,7 @@ from project.api.access import NOBODY, Asker
 from project.api.collection import Collection, Collections, View
 from project.api.faults import KEY, FaultError
 from project.api.statement import Given, Statement
-from project.database import Rows
+from project.connection import Rows
 from project.handlers.base import Handler
 from project.handlers.identity import Failures, identify, unauthorized
 from project.handlers.problems import Problem, ProblemError

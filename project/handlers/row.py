@@ -10,7 +10,7 @@ from project.api.faults import Fault, bad_body, pointer
 from project.api.payload import Row as Payload
 from project.api.payload import merged, read_body, reader
 from project.api.values import Family, encode
-from project.database import Rows, rows_of
+from project.connection import Rows, rows_of
 from project.handlers.base import JSON
 from project.handlers.changes import ChangingHandler
 from project.handlers.problems import Problem, ProblemError
