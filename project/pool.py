@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, cast
@@ -73,10 +74,11 @@ class Connections:
             "client_encoding": "UTF8",
         }
         self._size = settings.pool_size
-        self._turns = asyncio.Semaphore(settings.pool_size)
+        self._free = settings.pool_size
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._patience = settings.pool_seconds
         self._idle: list[Connection] = []
-        self._lent = self._waiting = self._timed_out = 0
+        self._lent = self._timed_out = 0
         self._closed = False
 
     @asynccontextmanager
@@ -103,12 +105,13 @@ class Connections:
                     await connection.close()
         finally:
             self._lent -= 1
-            self._turns.release()
+            self._pass_on()
 
     def usage(self) -> Usage:
         """Say how much is in use at this moment."""
         opened = self._lent + len(self._idle)
-        return Usage(self._size, opened, self._lent, self._waiting, self._timed_out)
+        waiting = sum(not turn.done() for turn in self._queue)
+        return Usage(self._size, opened, self._lent, waiting, self._timed_out)
 
     async def _open(self) -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(**self._arguments)
@@ -129,18 +132,35 @@ class Connections:
         return None
 
     async def _turn(self) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()
+        """Wait for a connection, behind those who came before."""
+        if self._free:
+            self._free -= 1
             return
-        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._queue.append(turn)
+        timer = loop.call_later(self._patience, self._give_up, turn)
         try:
-            async with asyncio.timeout(self._patience):
-                await self._turns.acquire()
-        except TimeoutError:
-            self._timed_out += 1
-            raise BusyError from None
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._pass_on()  # it came, and nobody is there to take it
+            raise
         finally:
-            self._waiting -= 1
+            timer.cancel()
+
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            self._timed_out += 1
+            turn.set_exception(BusyError())
+
+    def _pass_on(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[psycopg.AsyncConnection]:
