@@ -11,13 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 import psycopg
-from psycopg import generators
 
 from benchmarks import stage
-from project.api import writing
+from project.api import auditing, inserting, written
 from project.api.access import Asker
 from project.api.collection import View, collections
-from project.database import rows_of
+from project.connection import Connection, rows_of
 from project.models import Base, Role
 
 TEXT = b"SELECT row_to_json(t)::text FROM (SELECT id, name FROM my_table WHERE id = %s::integer) t"
@@ -34,29 +33,33 @@ async def least(name: str, times: int, part: Callable[[], Awaitable[object]]) ->
 
 
 async def driver(url: str, times: int) -> None:
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        libpq = connection.pgconn
-        libpq.prepare(b"one", TEXT.replace(b"%s", b"$1"))
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as driven:
 
         async def cursor() -> object:
-            return rows_of(await connection.execute(TEXT, ["77"]))
-
-        async def functions() -> object:
-            libpq.send_query_prepared(b"one", [b"77"])
-            [result] = await connection.wait(generators.execute(libpq))
-            return result.get_value(0, 0)
+            return rows_of(await driven.execute(TEXT, ["77"]))
 
         await least("a statement, by a cursor of psycopg", times, cursor)
-        await least("by libpq's functions, waited for by psycopg", times, functions)
+        connection = Connection(driven)
+
+        async def directly() -> object:
+            return await connection.run(TEXT, ["77"])
+
+        await least("by libpq's functions, as the service does", times, directly)
+        assert connection.driver is driven  # psycopg closes it, and its socket is watched no more
 
 
 async def statements(times: int) -> None:
     served = collections(Base)
     view = View(served, served["my_table"], Asker(1, Role.editor))
-    kept = [part for part in vars(writing).values() if hasattr(part, "cache_clear")]
+    kept = [
+        part
+        for module in (auditing, inserting, written)
+        for part in vars(module).values()
+        if hasattr(part, "cache_clear")
+    ]
 
     async def insert() -> object:
-        return writing.insert(view, [{"name": "a new name"}])  # type: ignore[dict-item]
+        return inserting.insert(view, [{"name": "a new name"}])  # type: ignore[dict-item]
 
     async def anew() -> object:
         for part in kept:

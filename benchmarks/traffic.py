@@ -26,7 +26,8 @@ from sqlalchemy import URL
 
 from benchmarks.changes import CASES, ENV, INI, MODELS, ROWS, Case
 from project import embedded
-from project.database import ROOT, BusyError, Connections
+from project.database import ROOT
+from project.pool import BusyError, Connections
 from project.settings import Settings
 
 READERS = WRITERS = 8
@@ -99,7 +100,7 @@ class Traffic:
             row = chance.randint(1, self.rows)
             began = time.perf_counter()
             try:
-                async with self.connections.lend() as connection, connection.transaction():
+                async with self.connections.transaction() as connection:
                     if writes:
                         await connection.execute(CHANGE, [f"note {next(self.serial)}", row])
                         await connection.execute(INSERT, [f"new {next(self.serial)}"])

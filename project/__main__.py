@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tornado.netutil import bind_sockets
 
 from project import admin, database, logs, processes, settings, tokens
+from project.pool import Connections
 from project.revisions import History, read_history
 from project.serving import Service, serve
 from project.settings import Settings, SettingsError, describe
@@ -87,7 +88,7 @@ async def standing(settings: Settings, url: sa.URL, history: History) -> str:
         DatabaseError: it cannot be reached or refuses the user.
 
     """
-    connections = database.Connections(url, settings)
+    connections = Connections(url, settings)
     try:
         stamped = await connections.stamped()
     except psycopg.Error as error:

@@ -12,18 +12,18 @@ from tornado.web import Application, RequestHandler
 
 from project.api.collection import Collection, Collections, DeclarationError, collections
 from project.api.openapi import document
-from project.database import Connections
 from project.follower import Follower
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
 from project.handlers.documents import Docs, OpenApi, Schema
 from project.handlers.health import Livez, Readyz
-from project.handlers.identity import Failures
+from project.handlers.identity import Failures, Tokens
 from project.handlers.root import Root
 from project.handlers.row import Row
 from project.handlers.rows import Rows
 from project.metrics import Metrics
 from project.models import AccessToken, Base
+from project.pool import Connections
 from project.replica import Replica
 from project.revisions import History
 from project.settings import Settings
@@ -84,6 +84,7 @@ def make_app(  # noqa: PLR0913
         metrics=metrics,
         collections=served,
         openapi=_description(served, routes),
+        tokens=Tokens(connections),
         failures=Failures(),
         follower=Follower(connections, draining),
         draining=draining,

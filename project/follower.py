@@ -15,7 +15,8 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 
-from project.database import BusyError, Connections, Rows, rows_of
+from project.connection import Rows, rows_of
+from project.pool import BusyError, Connections
 
 #: What is said on this channel is only that there is something new; ids say what.
 CHANNEL = "audit_entry"

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from project.database import Connections
+from project.pool import Connections
 
 #: What the HTTP header ``Content-Type`` calls the format.
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"

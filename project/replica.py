@@ -13,7 +13,8 @@ from typing import Protocol
 import psycopg
 import sqlalchemy as sa
 
-from project.database import Connections, Rows
+from project.connection import Rows
+from project.pool import Connections
 from project.settings import Settings, describe
 
 #: Seconds for which a copy that could not answer is left alone. Then one request tries it again,

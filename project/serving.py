@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from project.admin import Desk, tell
 from project.app import make_app
-from project.database import Connections
 from project.handlers.health import obstacle, standing
 from project.metrics import Metrics
+from project.pool import Connections
 from project.processes import AWAITED
 from project.replica import Replica
 from project.revisions import History

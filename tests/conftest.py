@@ -25,12 +25,12 @@ from sqlalchemy.orm import DeclarativeBase
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.testing import bind_unused_port
 
-from project import database as db
 from project import embedded
 from project.app import OWN, Own, make_app
 from project.database import ROOT
 from project.models import Base, Role
 from project.models.access_token import new_token, token_hash
+from project.pool import Connections
 from project.replica import Replica
 from project.revisions import read_history
 from project.server import Server
@@ -217,7 +217,7 @@ class Service:
 
     port: int
     server: Server
-    connections: db.Connections
+    connections: Connections
     settings: Settings
 
     async def fetch(
@@ -249,7 +249,7 @@ async def serve() -> AsyncIterator[Callable[..., Service]]:
             settings: Settings, base: type[DeclarativeBase] = Base, own: Own = OWN
         ) -> Service:
             assert settings.database_url is not None
-            connections = db.Connections(settings.database_url, settings)
+            connections = Connections(settings.database_url, settings)
             replica = None
             if settings.replica_url is not None:
                 replica = Replica(settings.replica_url, settings, connections)

@@ -10,8 +10,8 @@ from sqlalchemy import make_url
 from project.api.collection import collections
 from project.api.openapi import document
 from project.app import make_app
-from project.database import Connections
 from project.models import Base, Role
+from project.pool import Connections
 from project.revisions import read_history
 from project.settings import Settings
 

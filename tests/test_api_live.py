@@ -16,7 +16,7 @@ from alembic import command
 from msgspec import Raw
 
 from project import embedded
-from project.api import writing
+from project.api import inserting
 from project.api.access import Asker
 from project.api.collection import View, collections
 from project.handlers import live
@@ -80,7 +80,7 @@ async def dawdle(url: sa.URL, chance: random.Random) -> None:
     async with connection:
         for _ in range(15):
             rows = [{"name": Raw(b'"slow"')}]
-            statement, _ = writing.insert(view, rows)
+            statement, _ = inserting.insert(view, rows)
             await connection.execute(statement.text, statement.values)
             await asyncio.sleep(chance.random() / 10)
             await (connection.commit() if chance.random() < 0.6 else connection.rollback())

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tornado.httpclient import AsyncHTTPClient
 from tornado.testing import bind_unused_port
 
-from project import database as db
 from project.app import make_app
 from project.models import Role
+from project.pool import Connections
 from project.revisions import read_history
 from project.server import Server
 from project.settings import Settings
@@ -86,7 +86,7 @@ class Client:
 async def work_together(database: sa.URL, scripts: list[list[tuple[str, int, str]]]) -> None:
     headers = sign_in(database, Role.editor)
     chosen = Settings(database_url=database, pool_size=2)
-    connections = db.Connections(database, chosen)
+    connections = Connections(database, chosen)
     server = Server(make_app(chosen, connections, read_history()))
     socket, port = bind_unused_port()
     server.add_socket(socket)

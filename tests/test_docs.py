@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import make_url
 
 from project.app import make_app
-from project.database import ROOT, Connections
+from project.database import ROOT
+from project.pool import Connections
 from project.revisions import read_history
 from project.schema.__main__ import parser
 from project.settings import Settings

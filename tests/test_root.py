@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from project.database import PAGE
 from project.handlers.root import _table_rows
+from project.pool import PAGE
 from project.settings import Settings
 
 from .conftest import Service, execute, until

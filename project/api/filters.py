@@ -11,6 +11,7 @@ from project.api.column import Column
 from project.api.faults import KEY, bad_parameter
 from project.api.statement import (
     Fragment,
+    Slot,
     format_sql,
     given_value,
     identifier,
@@ -262,9 +263,16 @@ def where(conditions: list[Fragment]) -> Fragment:
     return format_sql(" WHERE {}", join_sql(" AND ", conditions))
 
 
-def key_is(columns: Iterable[Column], alias: str, texts: Iterable[str]) -> list[Fragment]:
-    """Return the conditions that address one row."""
+def key_is(columns: Iterable[Column], alias: str) -> list[Fragment]:
+    """Return the conditions that address one row, whose key comes later (:func:`key_slots`)."""
     return [
-        format_sql("{} = {}", column.within(alias), given_value(KEY, text, column.type.plain))
-        for column, text in zip(columns, texts, strict=True)
+        format_sql(
+            "{} = {}", column.within(alias), given_value(KEY, Slot("key", at), column.type.plain)
+        )
+        for at, column in enumerate(columns)
     ]
+
+
+def key_slots(key: Iterable[str]) -> dict[Slot, object]:
+    """Return the values of a key, each as the client wrote it."""
+    return {Slot("key", at): text for at, text in enumerate(key)}

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from project.api.collection import Collection, Collections, View
-from project.api.filters import key_is, where
+from project.api.filters import key_is, key_slots, where
 from project.api.pages import after, order_by, place_of_row
 from project.api.query import Query, Shown, read_parameters, read_query
 from project.api.rendering import Change, change_of
 from project.api.statement import (
     Fragment,
     Statement,
+    Template,
     format_sql,
     identifier,
     join_sql,
@@ -91,7 +92,7 @@ class RowQuestion(NamedTuple):
     """What a request asks of one row, and the statement that answers it, but for the key."""
 
     query: Query
-    shown: Fragment
+    template: Template
     change: Change | None
 
 
@@ -105,14 +106,14 @@ def row_asked(view: View, text: str) -> RowQuestion:
         *(plain_tag or hashed("s"), query.collection.table, identifier(query.alias)),
         columns(view.collections, query),
     )
-    return RowQuestion(query, shown, change_of(query))
+    conditions = [*key_is(query.collection.key, query.alias), *query.conditions]
+    template = format_sql("{}{}", shown, where(conditions)).template()
+    return RowQuestion(query, template, change_of(query))
 
 
 def one(asked: RowQuestion, key: Sequence[str]) -> Statement:
     """Return the statement for one row: its body, and its entity tag."""
-    query = asked.query
-    conditions = [*key_is(query.collection.key, query.alias, key), *query.conditions]
-    return format_sql("{}{}", asked.shown, where(conditions)).statement()
+    return asked.template.filled(key_slots(key))
 
 
 def tag(collection: Collection, alias: str) -> Fragment | None:

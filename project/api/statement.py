@@ -1,7 +1,7 @@
 """Statements for psycopg: text made of constants and identifiers, and every value beside it."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from psycopg import sql
@@ -17,14 +17,14 @@ class Given(NamedTuple):
 
     Attributes:
         fault: The place to blame: the name of a parameter, or a JSON Pointer.
-        text: What the client wrote.
+        text: What the client wrote, or where that will be.
         type: The PostgreSQL type that it is read as.
         in_json: Whether it is a member of the body.
 
     """
 
     fault: str
-    text: str
+    text: "str | Slot"
     type: str
     in_json: bool = False
 
@@ -58,6 +58,30 @@ class Statement(NamedTuple):
     given: tuple[Given, ...] = ()
 
 
+class Slot(NamedTuple):
+    """A value that is not known yet when a statement is made; `place` tells several apart."""
+
+    name: str
+    place: int = 0
+
+
+class Template(NamedTuple):
+    """A statement that is made once and run with other values each time: some are slots."""
+
+    text: bytes
+    values: tuple[object, ...]
+    given: tuple[Given, ...]
+
+    def filled(self, slots: Mapping[Slot, object]) -> Statement:
+        """Return the statement with values in its slots."""
+        values = [slots[value] if isinstance(value, Slot) else value for value in self.values]
+        given = [
+            one._replace(text=str(slots[one.text])) if isinstance(one.text, Slot) else one
+            for one in self.given
+        ]
+        return Statement(self.text, tuple(values), tuple(given))
+
+
 class Fragment(NamedTuple):
     """A piece of a statement, with the values of its placeholders.
 
@@ -72,6 +96,10 @@ class Fragment(NamedTuple):
     def statement(self) -> Statement:
         """Finish: the text as psycopg takes it."""
         return Statement(self.text.encode(), self.values, self.given)
+
+    def template(self) -> Template:
+        """Finish, for values that come later."""
+        return Template(self.text.encode(), self.values, self.given)
 
 
 @functools.cache
@@ -108,6 +136,6 @@ def value(of: object, type_name: str) -> Fragment:
     return Fragment(f"%s::{type_name}", (of,))
 
 
-def given_value(fault: str, text: str, type_name: str) -> Fragment:
+def given_value(fault: str, text: str | Slot, type_name: str) -> Fragment:
     """Pass a client's text as a parameter that PostgreSQL reads as that type."""
     return Fragment(f"%s::{type_name}", (text,), (Given(fault, text, type_name),))

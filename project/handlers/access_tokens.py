@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from project.api import writing
+from project.api import inserting
 from project.api.faults import FaultError
 from project.api.once import Once
 from project.api.payload import Row as Payload
@@ -54,7 +54,7 @@ class AccessTokens(Rows):
             row["token_hash"] = Raw(encode(f"\\x{token_hash(token).hex()}"))
         made: list[Payload] = []
         if rows:
-            statement, order = writing.insert(self.view, rows)
+            statement, order = inserting.insert(self.view, rows)
             [(body, _, place, _)] = await self.change(lambda: self.run(statement), rows, many=many)
             made = ROWS.decode(b"[%b]" % (body or b""))
             for number, row in zip(order, made, strict=True):

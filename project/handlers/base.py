@@ -14,8 +14,8 @@ from tornado.web import HTTPError, RequestHandler
 
 from project import logs
 from project.api.faults import FaultError
-from project.database import Connections
 from project.handlers.problems import MEDIA_TYPE, Problem, ProblemError, problem_of
+from project.pool import Connections
 from project.replica import Reads
 from project.revisions import History
 from project.settings import Settings

@@ -11,7 +11,7 @@ import psycopg
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
-from project.api import rendering, writing
+from project.api import rendering
 from project.api.collection import Collection
 from project.api.faults import FaultError
 from project.api.once import Once
@@ -19,7 +19,8 @@ from project.api.payload import Row as Payload
 from project.api.payload import given_of
 from project.api.query import read_parameters
 from project.api.statement import Given, Statement
-from project.database import Rows
+from project.api.written import whole
+from project.connection import Rows
 from project.follower import Follower
 from project.handlers.base import JSON
 from project.handlers.problems import Problem, ProblemError
@@ -199,7 +200,7 @@ class ChangingHandler(ResourceHandler):
         if wish == "minimal":
             self.set_status(201 if status == 201 else 204)  # noqa: PLR2004
             return
-        if change := rendering.change_of(writing.whole(self.view)):
+        if change := rendering.change_of(whole(self.view)):
             array = body.startswith(b"[")
             body = rendering.rendered(change, body.strip()[1:-1] if array else body)
             body = b"[%b]\n" % body if array else body + b"\n"

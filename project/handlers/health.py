@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import psycopg
 
-from project.database import BusyError, Connections
 from project.handlers.base import Handler
 from project.handlers.problems import Problem, ProblemError, unavailable
+from project.pool import BusyError, Connections
 from project.replica import Replica
 from project.revisions import History
 

@@ -1,15 +1,18 @@
 """Who sent a request: bearer tokens (RFC 6750), looked up by their hash."""
 
+import asyncio
 import hmac
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from project.api.access import NOBODY, Asker
-from project.database import Connections
+from project.connection import Rows
 from project.handlers.problems import Problem, ProblemError
 from project.models import Role
 from project.models.access_token import token_hash
+from project.pool import Connections
 
 SCHEME = "Bearer"
 
@@ -26,7 +29,7 @@ LIVE = b"""
     SELECT token.token_hash, account.id::text, account.role::text, token.id::text,
         coalesce(token.last_used_at < now() - interval '1 minute', true)::text
     FROM access_token token JOIN account ON account.id = token.account_id
-    WHERE token.token_hash = %s AND token.revoked_at IS NULL
+    WHERE token.token_hash = ANY (%s::bytea[]) AND token.revoked_at IS NULL
         AND (token.expires_at IS NULL OR token.expires_at > now())
 """
 
@@ -39,6 +42,88 @@ USED = b"""
         FOR UPDATE SKIP LOCKED
     )
 """
+
+
+class Live(NamedTuple):
+    """A token that lives: whose it is, and whether its use should be noted down."""
+
+    token_hash: bytes
+    token_id: int
+    asker: Asker
+    stale: bool
+
+
+#: The hashes of tokens that are shown, and those who want to know whose they are.
+Waiting = list[tuple[bytes, asyncio.Future[Live | None]]]
+
+
+class Tokens:
+    """Looks tokens up in the database, those of all requests that wait in one statement.
+
+    Each is looked up after its request came, so that one that was revoked is dead at once. While
+    an answer is on its way, more requests come, and are looked up together next: under load, a
+    lookup of its own for each would cost as much as what they ask.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._waiting: Waiting = []
+        self._asking: asyncio.Task[None] | None = None
+
+    async def asker(self, authorization: str) -> Asker | None:
+        """Return whose token a header shows, if it is one that lives."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != SCHEME.lower():
+            return None
+        digest = token_hash(token.strip())
+        live = await self._look_up(digest)
+        # The index has compared already; this comparison takes as long for every wrong token.
+        if live is None or not hmac.compare_digest(live.token_hash, digest):
+            return None
+        if live.stale:
+            await self._connections.run(USED, [live.token_id])
+        return live.asker
+
+    async def _look_up(self, digest: bytes) -> Live | None:
+        answer: asyncio.Future[Live | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((digest, answer))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        return await answer
+
+    async def _ask(self) -> None:
+        while self._waiting:
+            together: Waiting = []
+            try:
+                async with self._connections.lend() as connection:
+                    # Not before the statement can be sent: as many as have come by then.
+                    together, self._waiting = self._waiting, []
+                    hashes = list({digest for digest, _ in together})
+                    found = _live(await connection.run(LIVE, [hashes]))
+            except Exception as error:  # noqa: BLE001  (it is theirs who wait to handle)
+                if not together:
+                    together, self._waiting = self._waiting, []
+                for _, answer in together:
+                    if not answer.done():
+                        answer.set_exception(error)
+            else:
+                for digest, answer in together:
+                    if not answer.done():
+                        answer.set_result(found.get(digest))
+
+
+def _live(rows: Rows) -> dict[bytes, Live]:
+    """Read what the statement answers: tokens that live, by their hash."""
+    found = [
+        Live(
+            bytes.fromhex((stored or b"").decode()[2:]),
+            int(token_id or 0),
+            Asker(int(account_id or 0), Role((role or b"").decode())),
+            stale == b"true",
+        )
+        for stored, account_id, role, token_id, stale in rows
+    ]
+    return {live.token_hash: live for live in found}
 
 
 @dataclass
@@ -67,14 +152,14 @@ class Failures:
 
 
 async def identify(
-    authorization: str | None, address: str, connections: Connections, failures: Failures
+    authorization: str | None, address: str, tokens: Tokens, failures: Failures
 ) -> Asker:
     """Find out who asks.
 
     Args:
         authorization: The header of that name.
         address: Where the request came from.
-        connections: The database with the tokens.
+        tokens: Those in the database.
         failures: What that address tried before.
 
     Raises:
@@ -86,24 +171,10 @@ async def identify(
     if seconds := failures.wait(address):
         headers = (("Retry-After", str(seconds)),)
         raise ProblemError(Problem(429, "Too many wrong tokens; wait a moment.", headers=headers))
-    if asker := await recognise(authorization, connections):
+    if asker := await tokens.asker(authorization):
         return asker
     failures.note(address)
     raise unauthorized("The token is unknown, expired or revoked.", error="invalid_token")
-
-
-async def recognise(authorization: str, connections: Connections) -> Asker | None:
-    """Return whose token a header shows, if it is one that lives."""
-    scheme, _, token = authorization.partition(" ")
-    digest = token_hash(token.strip())
-    rows = await connections.run(LIVE, [digest]) if scheme.lower() == SCHEME.lower() else []
-    for stored, account_id, role, token_id, stale in rows:
-        # The index has compared already; this comparison takes as long for every wrong token.
-        if hmac.compare_digest(bytes.fromhex((stored or b"").decode()[2:]), digest):
-            if stale == b"true":
-                await connections.run(USED, [int(token_id or 0)])
-            return Asker(int(account_id or 0), Role((role or b"").decode()))
-    return None
 
 
 def unauthorized(detail: str, *, error: str | None = None) -> ProblemError:

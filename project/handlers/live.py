@@ -15,12 +15,11 @@ import psycopg
 from project.api import events
 from project.api.events import SPAN, Asked, Batch
 from project.api.faults import FaultError
-from project.database import BusyError
 from project.follower import LAST, RETRY_SECONDS, Follower
-from project.handlers.identity import recognise
 from project.handlers.problems import Problem, ProblemError, unavailable
 from project.handlers.refusals import is_unreadable
 from project.handlers.resource import ResourceHandler
+from project.pool import BusyError
 
 #: Seconds of silence after which a sign of life is sent, lest a proxy closes the connection.
 HEARTBEAT_SECONDS = 15.0
@@ -150,7 +149,7 @@ class Stream:
         authorization = self.handler.request.headers.get("Authorization")
         if authorization is None:
             return True
-        return await recognise(authorization, self.handler.connections) == self.handler.asker
+        return await self.handler.tokens.asker(authorization) == self.handler.asker
 
     def silent(self) -> bool:
         """Say whether a sign of life is due."""

@@ -7,11 +7,11 @@ from typing import IO, cast
 import psycopg
 from tornado.http1connection import HTTP1Connection
 
-from project.api import writing
+from project.api import inserting
 from project.api.bulk import Loader, document
 from project.api.faults import FaultError
 from project.api.payload import given_of
-from project.database import rows_of
+from project.connection import rows_of
 from project.handlers.base import JSON
 from project.handlers.changes import ChangingHandler
 
@@ -71,7 +71,7 @@ class LoadingHandler(ChangingHandler):
                     await asyncio.sleep(0)  # others have a turn
             if not loader.read:
                 return 0
-            statement = writing.load(self.view, loader.names)
+            statement = inserting.load(self.view, loader.names)
             answer = rows_of(await connection.execute(statement.text, statement.values))
             return int(answer[0][0] or 0)
 

@@ -7,7 +7,7 @@ import psycopg
 from tornado.web import HTTPError
 
 from project.api.faults import FaultError
-from project.database import BusyError
+from project.pool import BusyError
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -13,9 +13,9 @@ from project.api.access import NOBODY, Asker
 from project.api.collection import Collection, Collections, View
 from project.api.faults import KEY, FaultError
 from project.api.statement import Given, Statement
-from project.database import Rows
+from project.connection import Rows
 from project.handlers.base import Handler
-from project.handlers.identity import Failures, identify, unauthorized
+from project.handlers.identity import Failures, Tokens, identify, unauthorized
 from project.handlers.problems import Problem, ProblemError
 from project.handlers.refusals import (
     ONCE,
@@ -66,6 +66,11 @@ class ResourceHandler(Handler):
         return cast("Collections", self.settings["collections"])
 
     @property
+    def tokens(self) -> Tokens:
+        """The tokens by which accounts sign in."""
+        return cast("Tokens", self.settings["tokens"])
+
+    @property
     def view(self) -> View:
         """The collection as the asker sees it."""
         return View(self.collections, self.collection, self.asker)
@@ -77,7 +82,7 @@ class ResourceHandler(Handler):
         self.asker = await identify(
             self.request.headers.get("Authorization"),
             self.request.remote_ip or "",
-            self.connections,
+            self.tokens,
             cast("Failures", self.settings["failures"]),
         )
 

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from tornado.escape import xhtml_escape
 
-from project import database
+from project import pool
 from project.handlers.base import HTML, JSON, Handler
 from project.handlers.problems import Problem, ProblemError
 from project.models import MyTable
@@ -38,7 +38,7 @@ def _object(rows: sa.Subquery) -> sa.ColumnElement[str]:
     return sa.cast(sa.func.row_to_json(rows.table_valued()), sa.Text)
 
 
-ROWS = database.compiled(rows_as_json(TABLE, database.PAGE))
+ROWS = pool.compiled(rows_as_json(TABLE, pool.PAGE))
 
 
 async def pages(rows: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -47,7 +47,7 @@ async def pages(rows: AsyncIterator[str]) -> AsyncIterator[str]:
     page: list[str] = []
     async for row in rows:
         page.append(row)
-        if len(page) == database.PAGE:
+        if len(page) == pool.PAGE:
             yield BETWEEN.join(page)
             page.clear()
     if page:

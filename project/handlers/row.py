@@ -5,12 +5,12 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Raw
 
-from project.api import reading, rendering, writing
+from project.api import changing, inserting, reading, rendering
 from project.api.faults import Fault, bad_body, pointer
 from project.api.payload import Row as Payload
 from project.api.payload import merged, read_body, reader
 from project.api.values import Family, encode
-from project.database import Rows, rows_of
+from project.connection import Rows, rows_of
 from project.handlers.base import JSON
 from project.handlers.changes import ChangingHandler
 from project.handlers.problems import Problem, ProblemError
@@ -46,7 +46,7 @@ class Row(ChangingHandler):
         if documents:
             answer = await self.merge(row, documents)
         else:
-            statement = writing.update(self.view, self.key(), row, match=self.match())
+            statement = changing.update(self.view, self.key(), row, match=self.match())
             answer = await self.changed(statement, row)
         self.answer(200, answer)
 
@@ -58,7 +58,7 @@ class Row(ChangingHandler):
         fresh = self.request.headers.get("If-None-Match", "").strip() == "*"
         match = None if fresh else self.match()
         if not fresh:
-            statement = writing.update(self.view, key, row, match=match, replace=True)
+            statement = changing.update(self.view, key, row, match=match, replace=True)
             answer = await self.change(lambda: self.run(statement), [row], statement.given)
             if answer[0][0] != b"0":
                 self.check(answer)
@@ -74,7 +74,7 @@ class Row(ChangingHandler):
     async def delete(self, _key: str) -> None:
         """Delete the row."""
         self.body_as(JSON)
-        statement = writing.delete(self.view, self.key(), match=self.match())
+        statement = changing.delete(self.view, self.key(), match=self.match())
         answer = await self.changed(statement, {})
         if self.preferences().get("return") == "representation":
             self.answer(200, answer)
@@ -83,7 +83,7 @@ class Row(ChangingHandler):
 
     async def create(self, row: Payload, *, fresh: bool) -> None:
         """Insert the row that the client put where there was none."""
-        statement, _ = writing.insert(self.view, [row])
+        statement, _ = inserting.insert(self.view, [row])
         try:
             [(body, _, place, tag)] = await self.change(lambda: self.run(statement), [row])
         except ProblemError as error:
@@ -137,7 +137,7 @@ class Row(ChangingHandler):
 
     async def merge(self, row: Payload, documents: list[str]) -> Rows:
         """Change a row with documents in it, which have to be read to be merged."""
-        lock = writing.locked(self.view, self.key(), documents)
+        lock = changing.locked(self.view, self.key(), documents)
 
         async def run() -> Rows:
             async with self.connections.transaction() as connection:
@@ -148,7 +148,7 @@ class Row(ChangingHandler):
                     name: merged(row[name], document)
                     for name, document in zip(documents, found[0], strict=True)
                 }
-                statement = writing.update(
+                statement = changing.update(
                     self.view, self.key(), {**row, **complete}, match=self.match()
                 )
                 return rows_of(await connection.execute(statement.text, statement.values))

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 import psycopg
 
-from project.api import events, pages, reading, rendering, writing
+from project.api import events, inserting, pages, reading, rendering
 from project.api.once import Once, answered
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
@@ -72,7 +72,7 @@ class Rows(LoadingHandler):
         if not rows:
             shown: tuple[bytes | None, ...] = (b"", b"0", None, None)
         else:
-            statement, order = writing.insert(self.view, rows, once)
+            statement, order = inserting.insert(self.view, rows, once)
             try:
                 [shown] = await self.change(lambda: self.run(statement), rows, many=many)
             except OnceError:
