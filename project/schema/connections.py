@@ -9,12 +9,16 @@ import sqlalchemy as sa
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+#: So many statements the server keeps the plan of: one for the rows of each table, and some more.
+PREPARED = 1000
+
 
 @contextmanager
 def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
     """Connect with psycopg, in autocommit mode; to a database of the user's, only to read."""
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
+        connection.prepared_max = PREPARED
         if read_only:
             connection.execute("SET default_transaction_read_only = on")
         yield connection

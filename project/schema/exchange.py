@@ -79,6 +79,10 @@ class Exchange:
         with suppress(BrokenPipeError):
             self.begun.requests.close()
 
+    def kill(self) -> None:
+        """End the process at once."""
+        self.begun.process.kill()
+
     def close(self, patience: float = PATIENCE) -> None:
         """End the process, by force if it does not end by itself within so many seconds."""
         # What could not be sent to a dead process is of no use any more.

@@ -130,6 +130,10 @@ class Source:
         """Let the process end by and by: nothing more will be asked."""
         self._exchange.end()
 
+    def kill(self) -> None:
+        """End the process at once, whoever waits for an answer of it."""
+        self._exchange.kill()
+
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
         self._exchange.close()

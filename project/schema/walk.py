@@ -1,7 +1,7 @@
 """Where a walk through a history goes on: a scratch database, one revision further or back."""
 
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from project.schema import rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.connections import Connection, connected
+from project.schema.drift import version_table
 from project.schema.snapshot import Snapshot
 from project.schema.source import Revision, Source, SourceError
 
@@ -33,6 +34,8 @@ class Walk:
     database: sa.URL = field(init=False)
     connection: Connection = field(init=False)
     reached: int = 0  # how many revisions the untouched one has
+    begun: int = 0  # how often it was begun
+    refusals: list[SourceError] = field(default_factory=list)  # of steps
     last: Snapshot | None = None  # the catalog as last read
 
     def begin_after(self, number: int) -> bool:
@@ -63,17 +66,24 @@ class Walk:
         self.database = self.stage.enter_context(copy)
         self.connection = self.stage.enter_context(connected(self.database))
         self.last = None
+        self.begun += 1
         return one_by_one
 
     def upgrade(self, revision: Revision) -> None:
         """Upgrade by a revision."""
-        self.source.step_up(self.database, revision.revision)
-        self.last = None
+        self._step(self.source.step_up, revision)
 
     def downgrade(self, revision: Revision) -> None:
         """Take back a revision, the last one that was upgraded to."""
-        self.source.step_down(self.database, revision.revision)
+        self._step(self.source.step_down, revision)
+
+    def _step(self, take: Callable[[sa.URL, str], None], revision: Revision) -> None:
         self.last = None
+        try:
+            take(self.database, revision.revision)
+        except SourceError as error:
+            self.refusals.append(error)
+            raise
 
     def downgrade_to_base(self) -> None:
         """Take back everything, as one command."""
@@ -91,6 +101,34 @@ class Walk:
         if not self.rows_per_table:
             return {}
         return rows.read(self.connection, self.leave_out)
+
+
+@contextmanager
+def opened(
+    project: Project,
+    server: sa.URL,
+    seed: int,
+    rows_per_table: int,
+    leave_out: list[tuple[str, str]] | None = None,
+) -> Iterator[Walk]:
+    """Open what a walk needs; it is not begun yet.
+
+    Args:
+        project: Whose history.
+        server: Where the scratch databases are made.
+        seed: Of the generated rows.
+        rows_per_table: How many rows each table holds at least.
+        leave_out: Alembic's own table, if it is known already.
+
+    """
+    with (
+        scratch.database(server) as untouched,
+        project.open(untouched) as source,
+        ExitStack() as stage,
+    ):
+        project.begin(untouched)
+        leave_out = leave_out or version_table(source.metadata())
+        yield Walk(project, server, untouched, source, leave_out, seed, rows_per_table, stage)
 
 
 def _heads(revisions: Collection[Revision]) -> list[str]:

@@ -1,6 +1,7 @@
 """What is demanded of a table's rows, and what finds them: constraints, indexes, statistics."""
 
-from project.schema.catalog.parts import described, listed, named_by, own
+from project.schema.catalog.kind import Kind
+from project.schema.catalog.parts import FIRST, described, listed, named_by, own
 
 #: The columns of a constraint, as the server writes them into a name.
 _COLUMNS = """(
@@ -15,40 +16,50 @@ _CHOICE = f"""class.relname || CASE
     WHEN contype = 'x' THEN '_'
     ELSE '_' || {_COLUMNS} END"""
 
-#: A definition without what one statement of ALTER changes: those are attributes of their own.
-DEFINITION = """
-    regexp_replace(pg_get_constraintdef(constr.oid),
-        '( DEFERRABLE)?( INITIALLY DEFERRED)?( NOT ENFORCED)?( NOT VALID)?$', '')
+#: All constraints. Before PostgreSQL 18, which may leave one unenforced, all are: a name that is
+#: no column of the catalog is looked for outside.
+CONSTRAINTS_OF_ALL = """
+    (SELECT true AS conenforced) AS older
+    CROSS JOIN LATERAL (SELECT *, conenforced AS enforced FROM pg_constraint) AS constr
 """
 
-#: A constraint that is not enforced cannot be validated, so that says nothing of it.
-VALIDATED = "convalidated OR coalesce((to_jsonb(constr) ->> 'conenforced') = 'false', false)"
+#: A definition without what one statement of ALTER changes: those are attributes of their own.
+DEFINITION = """CASE WHEN condeferrable OR NOT convalidated OR NOT enforced
+    THEN regexp_replace(pg_get_constraintdef(constr.oid),
+        '( DEFERRABLE)?( INITIALLY DEFERRED)?( NOT ENFORCED)?( NOT VALID)?$', '')
+    ELSE pg_get_constraintdef(constr.oid) END"""
 
-CONSTRAINT = f"""
-    SELECT ARRAY[nspname, class.relname, conname], jsonb_build_object(
-        'definition', {DEFINITION},
-        'deferrable', CASE WHEN condeferred THEN 'initially deferred'
-            WHEN condeferrable THEN 'initially immediate' ELSE 'no' END,
-        'validated', {VALIDATED},
-        'enforced', coalesce((to_jsonb(constr) ->> 'conenforced')::boolean, true),
-        'inherited', NOT conislocal,
-        'storage parameters', {listed("index.reloptions")},
-        'tablespace', spcname,
-        'replica identity', nullif(indisreplident, false),
-        'clustered', nullif(indisclustered, false),
-        'comment', {described("pg_constraint", "constr.oid")},
-        'comment of index', {described("pg_class", "index.oid")},
-        -- A superuser may have switched off what enforces it.
-        'triggers', CASE WHEN contype = 'f' AND EXISTS (
+#: A constraint that is not enforced cannot be validated, so that says nothing of it.
+VALIDATED = "convalidated OR NOT enforced"
+
+CONSTRAINT = Kind.of_many(
+    name="nspname, class.relname, conname",
+    attributes={
+        "definition": DEFINITION,
+        "deferrable": """CASE WHEN condeferred THEN 'initially deferred'
+            WHEN condeferrable THEN 'initially immediate' ELSE 'no' END""",
+        "validated": VALIDATED,
+        "enforced": "enforced",
+        "inherited": "NOT conislocal",
+        "storage parameters": listed("index.reloptions"),
+        "tablespace": "spcname",
+        "replica identity": "nullif(indisreplident, false)",
+        "clustered": "nullif(indisclustered, false)",
+        "comment": described("pg_constraint", "constr.oid"),
+        "comment of index": described("pg_class", "index.oid"),
+        # A superuser may have switched off what enforces it.
+        "triggers": """CASE WHEN contype = 'f' AND EXISTS (
             SELECT FROM pg_trigger WHERE tgconstraint = constr.oid AND tgenabled <> 'O'
-        ) THEN 'disabled' END
-    ), CASE contype
+        ) THEN 'disabled' END""",
+    },
+    named_by=f"""CASE contype
         WHEN 'p' THEN {named_by("conname", "_pkey", _CHOICE)}
         WHEN 'u' THEN {named_by("conname", "_.+_key", _CHOICE)}
         WHEN 'f' THEN {named_by("conname", "_.+_fkey", _CHOICE)}
         WHEN 'c' THEN {named_by("conname", "_check", _CHOICE)}
-        ELSE {named_by("conname", "_.+_excl", _CHOICE)} END
-    FROM pg_constraint AS constr
+        ELSE {named_by("conname", "_.+_excl", _CHOICE)} END""",
+    source=f"""
+    FROM {CONSTRAINTS_OF_ALL}
     JOIN pg_class AS class ON class.oid = conrelid
     JOIN visible_schema AS schema ON schema.oid = class.relnamespace
     LEFT JOIN pg_class AS index ON index.oid = conindid AND contype IN ('p', 'u', 'x')
@@ -56,7 +67,8 @@ CONSTRAINT = f"""
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
     WHERE contype IN ('p', 'u', 'f', 'c', 'x') AND conparentid = 0
         AND {own("pg_class", "class.oid")}
-"""
+    """,
+)
 
 #: As ``pg_get_indexdef`` prints it.
 _STORAGE = """CASE WHEN index.reloptions IS NOT NULL THEN (
@@ -71,30 +83,33 @@ _INDEX_COLUMNS = """(
     SELECT string_agg(attname, '_' ORDER BY attnum) FROM pg_attribute WHERE attrelid = indexrelid
 )"""
 
-INDEX = f"""
-    SELECT ARRAY[nspname, class.relname, index.relname], jsonb_build_object(
-        'unique', indisunique,
-        -- The text after the names: method, columns, INCLUDE, NULLS NOT DISTINCT, WHERE.
-        'definition', replace(substring(definition FROM strpos(definition, ' USING ') + 1),
-            coalesce({_STORAGE}, ''), ''),
-        'storage parameters', {listed("index.reloptions")},
-        'valid', indisvalid,
-        'clustered', indisclustered,
-        'replica identity', nullif(indisreplident, false),
-        'tablespace', spcname,
-        -- Those of expressions: others are the column's.
-        'statistics targets', CASE WHEN 0 = ANY (indkey) THEN (
+INDEX = Kind.of_many(
+    name="nspname, class.relname, index.relname",
+    attributes={
+        "unique": "indisunique",
+        # The text after the names: method, columns, INCLUDE, NULLS NOT DISTINCT, WHERE.
+        "definition": f"""replace(
+            substring(pg_get_indexdef(indexrelid) FROM ' (USING .*)'),
+            coalesce({_STORAGE}, ''), '')""",
+        "storage parameters": listed("index.reloptions"),
+        "valid": "indisvalid",
+        "clustered": "indisclustered",
+        "replica identity": "nullif(indisreplident, false)",
+        "tablespace": "spcname",
+        # Those of expressions: others are the column's.
+        "statistics targets": """CASE WHEN 0 = ANY (indkey) THEN (
             SELECT jsonb_agg(attname || ' ' || attstattarget ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = indexrelid AND attstattarget >= 0
-        ) END,
-        'comment', {described("pg_class", "indexrelid")}
-    ), {named_by("index.relname", "_.+_idx", f"class.relname || '_' || {_INDEX_COLUMNS}")}
+        ) END""",
+        "comment": described("pg_class", "indexrelid"),
+    },
+    named_by=named_by("index.relname", "_.+_idx", f"class.relname || '_' || {_INDEX_COLUMNS}"),
+    source=f"""
     FROM pg_index
     JOIN pg_class AS index ON index.oid = indexrelid
     JOIN pg_class AS class ON class.oid = indrelid
     JOIN visible_schema AS schema ON schema.oid = class.relnamespace
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
-    CROSS JOIN LATERAL pg_get_indexdef(indexrelid) AS definition
     WHERE class.relkind IN ('r', 'p', 'm')
     -- The index of a partition is that of its parent, unless somebody did something to it.
     AND (NOT index.relispartition OR index.reloptions IS NOT NULL OR index.reltablespace <> 0
@@ -103,7 +118,8 @@ INDEX = f"""
         SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')
     )
     AND {own("pg_class", "class.oid")} AND {own("pg_class", "index.oid")}
-"""
+    """,
+)
 
 _STATISTICS_COLUMNS = """(
     SELECT class.relname || '_' || coalesce(attname, '') FROM pg_attribute
@@ -124,4 +140,8 @@ STATISTICS = f"""
     WHERE {own("pg_statistic_ext", "stat.oid")}
 """
 
-CONSTRAINTS = {"constraint": CONSTRAINT, "index": INDEX, "statistics": STATISTICS}
+CONSTRAINTS = {
+    "constraint": CONSTRAINT,
+    "index": INDEX,
+    "statistics": Kind(STATISTICS, f"SELECT FROM pg_statistic_ext WHERE oid >= {FIRST}"),
+}

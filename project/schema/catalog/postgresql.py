@@ -26,13 +26,23 @@ from project.schema.catalog.constraints import CONSTRAINTS
 from project.schema.catalog.parts import VISIBLE
 from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
-from project.schema.catalog.rarities import PRESENT, RARITIES
-from project.schema.catalog.sequences import SEQUENCES
+from project.schema.catalog.rarities import RARITIES
+from project.schema.catalog.sequences import OWNED, SEQUENCES
 from project.schema.catalog.tables import TABLES
 from project.schema.catalog.types import TYPES
 from project.schema.snapshot import Item, Key, NamedBy, Snapshot, Value
 
-QUERIES = {**TABLES, **CONSTRAINTS, **SEQUENCES, **TYPES, **PROGRAMS}
+KINDS = {**TABLES, **CONSTRAINTS, **SEQUENCES, **TYPES, **PROGRAMS, **RARITIES}
+
+#: Tells which kinds a database has, of those that it may lack. A statement that reads them all
+#: takes the server longer to begin than to read a small database.
+PRESENT = "SELECT array_remove(ARRAY[{}], NULL)".format(
+    ", ".join(
+        f"CASE WHEN EXISTS ({kind.present}) THEN '{name}' END"
+        for name, kind in KINDS.items()
+        if kind.present
+    )
+)
 
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
@@ -102,7 +112,7 @@ def read(
 
     """
     with pinned(connection):
-        text = statement(_rare(connection), privileges=privileges)
+        text = statement(present(connection), privileges=privileges)
         rows = connection.execute(text.encode(), prepare=True).fetchall()
     outside = [tuple(table) for table in leave_out]
     items = (parsed(*row) for row in rows)
@@ -121,35 +131,32 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
-def _rare(connection: psycopg.Connection) -> frozenset[str]:
-    """Choose the rare kinds of which the database has any."""
-    row = connection.execute(PRESENT.encode()).fetchone()
-    present = row[0] if row else ()
-    return frozenset(kind for kind, (catalog, _) in RARITIES.items() if catalog in present)
+def present(connection: psycopg.Connection) -> frozenset[str]:
+    """Choose the kinds of which the database may have anything."""
+    row = connection.execute(PRESENT.encode(), prepare=True).fetchone()
+    found = row[0] if row else ()
+    return frozenset(name for name, kind in KINDS.items() if not kind.present or name in found)
 
 
 @cache
-def statement(rare: frozenset[str], *, privileges: bool) -> str:
+def statement(present: frozenset[str], *, privileges: bool) -> str:
     """Join the queries to one: one plan, one answer, and shared what several of them begin with."""
-    queries = QUERIES | PRIVILEGES if privileges else QUERIES
-    queries = queries | {kind: RARITIES[kind][1] for kind in sorted(rare)}
+    queries = {name: kind.query for name, kind in KINDS.items() if name in present}
     parts = (
         f"SELECT '{kind}', array_to_json(name)::text, attributes::text, named_by"
-        f" FROM ({_standing_alone(query)}) AS item (name, attributes, named_by)"
-        for kind, query in queries.items()
+        f" FROM ({query}) AS item (name, attributes, named_by)"
+        for kind, query in (queries | PRIVILEGES if privileges else queries).items()
     )
-    return f"WITH {USERS} {VISIBLE} {' UNION ALL '.join(parts)}"
-
-
-def _standing_alone(query: str) -> str:
-    """Let a query that goes on with a list of WITH begin one."""
-    return "WITH" + query.strip()[1:] if query.strip().startswith(",") else query
+    return f"WITH {USERS} {VISIBLE}, {OWNED} {' UNION ALL '.join(parts)}"
 
 
 @lru_cache(maxsize=1 << 16)
 def parsed(kind: str, name: str, attributes: str, named_by: NamedBy) -> Item:
     """Return the same item for the same text, which most of two snapshots is."""
-    values = {key: _value(value) for key, value in msgspec.json.decode(attributes).items()}
+    answered = msgspec.json.decode(attributes)
+    if isinstance(answered, list):
+        answered = dict(zip(KINDS[kind].attributes, answered, strict=True))
+    values = {name: _value(value) for name, value in answered.items()}
     return Item(Key(kind, tuple(msgspec.json.decode(name))), values, named_by)
 
 

@@ -1,6 +1,7 @@
 """What a user programs into a database: views, functions, triggers, rules, policies."""
 
-from project.schema.catalog.parts import described, listed, own
+from project.schema.catalog.kind import Kind
+from project.schema.catalog.parts import FIRST, described, listed, own
 
 VIEW = f"""
     SELECT ARRAY[nspname, relname], jsonb_build_object(
@@ -193,11 +194,11 @@ POLICY = f"""
 """
 
 PROGRAMS = {
-    "view": VIEW,
-    "function": FUNCTION,
-    "aggregate": AGGREGATE,
-    "trigger": TRIGGER,
-    "event trigger": EVENT_TRIGGER,
-    "rule": RULE,
-    "policy": POLICY,
+    "view": Kind(VIEW, f"SELECT FROM pg_class WHERE oid >= {FIRST} AND relkind IN ('v', 'm')"),
+    "function": Kind(FUNCTION, f"SELECT FROM pg_proc WHERE oid >= {FIRST}"),
+    "aggregate": Kind(AGGREGATE, f"SELECT FROM pg_proc WHERE oid >= {FIRST} AND prokind = 'a'"),
+    "trigger": Kind(TRIGGER, "SELECT FROM pg_trigger WHERE NOT tgisinternal"),
+    "event trigger": Kind(EVENT_TRIGGER, "SELECT FROM pg_event_trigger"),
+    "rule": Kind(RULE, f"SELECT FROM pg_rewrite WHERE oid >= {FIRST} AND rulename <> '_RETURN'"),
+    "policy": Kind(POLICY, "SELECT FROM pg_policy"),
 }

@@ -1,8 +1,6 @@
-"""What few databases have: objects of foreign servers, replication, operators, text search.
+"""What few databases have: objects of foreign servers, replication, operators, text search."""
 
-Each kind is read only where its catalog has a row of the user's, which one statement tells of all.
-"""
-
+from project.schema.catalog.kind import Kind
 from project.schema.catalog.parts import FIRST, described, own, unveiled
 
 FOREIGN_DATA_WRAPPER = f"""
@@ -259,31 +257,27 @@ SECURITY_LABEL = """
     WHERE objtype NOT IN ('database', 'role', 'tablespace', 'subscription')
 """
 
-#: Kind → the catalog that holds it, and the query.
-RARITIES = {
-    "foreign data wrapper": ("pg_foreign_data_wrapper", FOREIGN_DATA_WRAPPER),
-    "foreign server": ("pg_foreign_server", FOREIGN_SERVER),
-    "user mapping": ("pg_foreign_server", USER_MAPPING),
-    "publication": ("pg_publication", PUBLICATION),
-    "language": ("pg_language", LANGUAGE),
-    "cast": ("pg_cast", CAST),
-    "operator": ("pg_operator", OPERATOR),
-    "operator family": ("pg_opfamily", OPERATOR_FAMILY),
-    "operator class": ("pg_opclass", OPERATOR_CLASS),
-    "access method": ("pg_am", ACCESS_METHOD),
-    "transform": ("pg_transform", TRANSFORM),
-    "conversion": ("pg_conversion", CONVERSION),
-    "text search configuration": ("pg_ts_config", TEXT_SEARCH_CONFIGURATION),
-    "text search dictionary": ("pg_ts_dict", TEXT_SEARCH_DICTIONARY),
-    "text search parser": ("pg_ts_parser", TEXT_SEARCH_PARSER),
-    "text search template": ("pg_ts_template", TEXT_SEARCH_TEMPLATE),
-    "security label": ("pg_seclabel", SECURITY_LABEL),
-}
 
-PRESENT = "SELECT array_remove(ARRAY[{}], NULL)".format(
-    ", ".join(
-        f"CASE WHEN EXISTS (SELECT FROM {catalog}"
-        f"{'' if catalog == 'pg_seclabel' else f' WHERE oid >= {FIRST}'}) THEN '{catalog}' END"
-        for catalog in sorted({catalog for catalog, _ in RARITIES.values()})
-    )
-)
+def _kind(catalog: str, query: str) -> Kind:
+    return Kind(query, f"SELECT FROM {catalog} WHERE oid >= {FIRST}")
+
+
+RARITIES = {
+    "foreign data wrapper": _kind("pg_foreign_data_wrapper", FOREIGN_DATA_WRAPPER),
+    "foreign server": _kind("pg_foreign_server", FOREIGN_SERVER),
+    "user mapping": _kind("pg_foreign_server", USER_MAPPING),
+    "publication": _kind("pg_publication", PUBLICATION),
+    "language": _kind("pg_language", LANGUAGE),
+    "cast": _kind("pg_cast", CAST),
+    "operator": _kind("pg_operator", OPERATOR),
+    "operator family": _kind("pg_opfamily", OPERATOR_FAMILY),
+    "operator class": _kind("pg_opclass", OPERATOR_CLASS),
+    "access method": _kind("pg_am", ACCESS_METHOD),
+    "transform": _kind("pg_transform", TRANSFORM),
+    "conversion": _kind("pg_conversion", CONVERSION),
+    "text search configuration": _kind("pg_ts_config", TEXT_SEARCH_CONFIGURATION),
+    "text search dictionary": _kind("pg_ts_dict", TEXT_SEARCH_DICTIONARY),
+    "text search parser": _kind("pg_ts_parser", TEXT_SEARCH_PARSER),
+    "text search template": _kind("pg_ts_template", TEXT_SEARCH_TEMPLATE),
+    "security label": Kind(SECURITY_LABEL, "SELECT FROM pg_seclabel"),
+}

@@ -1,5 +1,6 @@
 """Sequences, and which of them are no more than how a column counts."""
 
+from project.schema.catalog.kind import Kind
 from project.schema.catalog.parts import described, own
 
 #: How a sequence counts, on one line.
@@ -41,7 +42,6 @@ OWNED = f"""
 """
 
 SEQUENCE = f"""
-    , {OWNED}
     SELECT ARRAY[nspname, relname], jsonb_build_object(
         'type', seqtypid::regtype::text,
         'start', seqstart,
@@ -65,4 +65,4 @@ SEQUENCE = f"""
     WHERE class.oid NOT IN (SELECT seqrelid FROM owned) AND {own("pg_class", "class.oid")}
 """
 
-SEQUENCES = {"sequence": SEQUENCE}
+SEQUENCES = {"sequence": Kind(SEQUENCE, "SELECT FROM pg_sequence")}

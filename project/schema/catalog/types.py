@@ -1,7 +1,8 @@
 """Types that a user makes: enums, domains, composites, ranges, base types; and collations."""
 
-from project.schema.catalog.constraints import DEFINITION, VALIDATED
-from project.schema.catalog.parts import described, named_by, own
+from project.schema.catalog.constraints import CONSTRAINTS_OF_ALL, DEFINITION, VALIDATED
+from project.schema.catalog.kind import Kind
+from project.schema.catalog.parts import FIRST, described, named_by, own
 
 _SOURCE = f"""
     FROM pg_type AS type
@@ -44,7 +45,7 @@ DOMAIN_CONSTRAINT = f"""
         'validated', {VALIDATED},
         'comment', {described("pg_constraint", "constr.oid")}
     ), {named_by("conname", "_check", "typname || '_check'")}
-    FROM pg_constraint AS constr
+    FROM {CONSTRAINTS_OF_ALL}
     JOIN pg_type AS type ON type.oid = contypid
     JOIN visible_schema AS schema ON schema.oid = typnamespace
     WHERE contype = 'c' AND {own("pg_type", "type.oid")}
@@ -131,12 +132,21 @@ COLLATION = f"""
     WHERE {own("pg_collation", "coll.oid")}
 """
 
+_DOMAINS = f"SELECT FROM pg_type WHERE oid >= {FIRST} AND typtype = 'd'"
+
 TYPES = {
-    "enum": ENUM,
-    "domain": DOMAIN,
-    "domain constraint": DOMAIN_CONSTRAINT,
-    "composite type": COMPOSITE,
-    "range": RANGE,
-    "base type": BASE_TYPE,
-    "collation": COLLATION,
+    "enum": Kind(ENUM, f"SELECT FROM pg_type WHERE oid >= {FIRST} AND typtype = 'e'"),
+    "domain": Kind(DOMAIN, _DOMAINS),
+    "domain constraint": Kind(DOMAIN_CONSTRAINT, _DOMAINS),
+    "composite type": Kind(
+        COMPOSITE, f"SELECT FROM pg_class WHERE oid >= {FIRST} AND relkind = 'c'"
+    ),
+    "range": Kind(RANGE, f"SELECT FROM pg_range WHERE rngtypid >= {FIRST}"),
+    # No type of the user's is read as arrays are, but arrays.
+    "base type": Kind(
+        BASE_TYPE,
+        f"SELECT FROM pg_type WHERE oid >= {FIRST}"
+        " AND (typtype = 'p' OR typtype = 'b' AND typinput <> 'array_in'::regproc)",
+    ),
+    "collation": Kind(COLLATION, f"SELECT FROM pg_collation WHERE oid >= {FIRST}"),
 }

@@ -1,9 +1,10 @@
 """The rows of every table as plain values, and what is lost between two such pictures."""
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import psycopg
 from psycopg import sql
@@ -77,10 +78,6 @@ PRINT = sql.SQL("SELECT {}").format(
     )
 )
 
-#: Tables that are read by one statement. A statement for each would spend most of its time on the
-#: way; one for hundreds would hold all that it has planned.
-TOGETHER = 50
-
 
 def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Contents:
     """Read the rows of all tables, as they are at one point in time.
@@ -92,19 +89,23 @@ def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Co
     """
     with _printing(connection), connection.cursor(row_factory=tuple_row) as cursor:
         tables = [
-            _Table((schema, name), *rest)
-            for schema, name, *rest in cursor.execute(COLUMNS.encode(), prepare=False).fetchall()
+            _Table((schema, name), partitioned, tuple(columns), tuple(key))
+            for schema, name, partitioned, columns, key in cursor.execute(
+                COLUMNS.encode(), prepare=True
+            ).fetchall()
             if (schema, name) not in leave_out
         ]
-        contents: dict[Name, Rows] = {}
-        for start in range(0, len(tables), TOGETHER):
-            some = tables[start : start + TOGETHER]
-            rows: defaultdict[int, list[Row]] = defaultdict(list)
-            for place, values in cursor.execute(_rows_of(some), prepare=False):
-                rows[place].append(tuple(values))
-            for place, table in enumerate(some):
-                contents[table.name] = table.holding(rows[place])
-    return contents
+        # A statement for each, sent together: the server keeps the plan of one whose table is still
+        # the same, and would make that of all anew.
+        with connection.pipeline():
+            cursors = [
+                connection.cursor(row_factory=tuple_row).execute(_rows_of(table), prepare=True)
+                for table in tables
+            ]
+            return {
+                table.name: table.holding(found.fetchall())
+                for table, found in zip(tables, cursors, strict=True)
+            }
 
 
 @contextmanager
@@ -119,30 +120,26 @@ def _printing(connection: psycopg.Connection) -> Iterator[None]:
 class _Table:
     name: Name
     partitioned: bool
-    columns: list[str]
-    key: list[str]
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
 
     def holding(self, rows: list[Row]) -> Rows:
         places = [self.columns.index(column) for column in self.key] or range(len(self.columns))
         # None compares with no text.
         rows.sort(key=lambda row: [(row[place] is not None, row[place] or "") for place in places])
-        return Rows(tuple(self.columns), tuple(self.key), tuple(rows))
+        return Rows(self.columns, self.key, tuple(rows))
 
 
-def _rows_of(tables: Sequence[_Table]) -> sql.Composed:
-    """Write the query for the rows of some tables, each with the place of its table."""
-    return sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {}, ARRAY[{}]::text[] FROM {} {}").format(
-            place,
-            sql.SQL(", ").join(
-                sql.SQL("{}::text").format(sql.Identifier(c)) for c in table.columns
-            ),
-            # A table that others inherit from shows their rows, too; those are read as their own.
-            sql.SQL("" if table.partitioned else "ONLY"),
-            sql.Identifier(*table.name),
-        )
-        for place, table in enumerate(tables)
+@lru_cache(maxsize=4096)
+def _rows_of(table: _Table) -> bytes:
+    """Write the query for the rows of a table."""
+    query = sql.SQL("SELECT {} FROM {} {}").format(
+        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(c)) for c in table.columns),
+        # A table that others inherit from shows their rows, too; those are read as their own.
+        sql.SQL("" if table.partitioned else "ONLY"),
+        sql.Identifier(*table.name),
     )
+    return query.as_bytes()
 
 
 def losses(before: Contents, after: Contents) -> list[Loss]:
