@@ -199,7 +199,11 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     if not after.attributes["valid"]:
         raise RefusedError(f"{after.key} is invalid after it; no operation makes such an index.")
     if not names <= {*LATER, "storage parameters"}:
-        anew = names & {"valid", "on this table only"} or parse_index(after) is None
+        needed = any(
+            before.key in built and key.kind == "constraint"
+            for key, built in change.built_before.items()
+        )
+        anew = needed or names & {"valid", "on this table only"} or parse_index(after) is None
         if anew or not change.online(after.key.name[:2]):
             return None
         return _replaced(before, after, change)

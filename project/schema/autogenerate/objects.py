@@ -217,6 +217,7 @@ ALTERERS: Mapping[str, Callable[[Item, Item, Change], list[Step] | None]] = {
     "enum": typedefs.enum_altered,
     "domain": typedefs.domain_altered,
     "domain constraint": typedefs.domain_constraint_altered,
+    "composite type": typedefs.composite_altered,
     "sequence": _sequence_altered,
     "extension": _extension_altered,
     "view": programs.view_altered,

@@ -224,9 +224,9 @@ def _must_go(dependent: Key, key: Key, change: Change) -> bool:
         if key.kind == "column" and _becomes_another_enum(key, change):
             # As text or as an enum, it compares with other operators.
             return bool(differing(item, change.after.items[dependent]) & {"definition"})
-        return key.kind in rebuilding.KINDS or (
-            replaced and (anew or (key.kind == "constraint" and refers))
-        )
+        # A foreign key lets go of the key or the index that it was made for, for good or not.
+        needed = refers and key.kind in {"constraint", "index"}
+        return key.kind in rebuilding.KINDS or needed or (replaced and anew)
     return dependent.kind == "statistics" and anew
 
 

@@ -79,8 +79,8 @@ def propose(
     pending, done = hinting.to_do(declared.renames, bench.before.catalog, bench.after.catalog)
     notes = tuple(map(hinting.removable, done))
     trial = Trial(bench, folder, bench.before.catalog)
-    renamed = [*pending]
-    for rename in pending:
+    renamed = [*renames.in_turn(pending)]
+    for rename in renamed:
         trial.rename(_as_it_is(rename, trial.catalog()))
     differing = bench.to_models(trial.catalog())
     for suspicion in renames.suspicions(
@@ -153,7 +153,13 @@ class Trial:
         self._catalog = None
 
     def rename(self, rename: Rename) -> None:
-        """Give something its new name; a schema that it moves to must be there."""
+        """Give something its new name; a schema that it moves to must be there.
+
+        What goes, and has that name still, makes way.
+        """
+        in_the_way = renames.in_the_way(rename, self.catalog())
+        if in_the_way is not None:
+            self.rename(renames.aside(in_the_way))
         schema = Key("schema", rename.new[:1])
         moves = rename.kind == "table" and schema not in self.catalog().items
         made = [objects.schema(rename.new[0])] if moves else []
@@ -177,7 +183,7 @@ class Trial:
             if not differing:
                 break
             same = renames.same_but_for_name(differing, self.catalog(), side.catalog)
-            for rename in same:
+            for rename in renames.in_turn(same):
                 self.rename(rename)
             differing = self.differing(side, back=back) if same else differing
             if not differing:
