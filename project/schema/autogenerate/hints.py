@@ -20,7 +20,7 @@ class Declared:
     hints: Hints
     renames: tuple[Rename, ...]
     new: Collection[Key]  # what is not renamed, though it may look so
-    expand: Collection[Path] = ()  # columns that change their type by way of another one
+    expand: Collection[Path] = ()  # what changes in several revisions: columns and tables
 
 
 def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared:
@@ -61,6 +61,7 @@ def declared(metadatas: Iterable[sa.MetaData], *, safe: bool = True) -> Declared
         tiny if safe else {("*",)},
     )
     expand = {name for name, column in columns if column.info.get("expand")}
+    expand |= {_path(table) for table in tables if table.info.get("expand")}
     return Declared(hints, tuple(dict.fromkeys(renames)), new, expand)
 
 
@@ -107,7 +108,7 @@ def notes(declared: Declared, catalog: Snapshot) -> list[str]:
     return [
         *(removable(rename) for rename in to_do(declared.renames, catalog, catalog)[1]),
         *(
-            f"The hint expand of column {shown(path)} has nothing to do: it can be removed."
+            f"The hint expand of {shown(path)} has nothing to do: it can be removed."
             for path in sorted(declared.expand)
         ),
     ]

@@ -50,6 +50,9 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
         yield _as_sql(item, name, only=only)
         return
     if online:
+        if name == item.key.name[-1]:
+            for statement in let_go(item.key, change):
+                yield execute(statement, rank.CREATE_INDEX, alone=True)
         yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
     create = call(
         "op.create_index",
@@ -160,6 +163,16 @@ def _commented(key: Key, comment: Value) -> Step:
     if key.kind == "constraint":
         what = f"CONSTRAINT {quoted(key.name[-1])} ON {dotted(key.name[:2])}"
     return execute(f"COMMENT ON {what} IS {text}", rank.COMMENT)
+
+
+def let_go(key: Key, change: Change) -> list[str]:
+    """Write the statements by which foreign keys of a failed try let go of a key or an index."""
+    return [
+        f"ALTER TABLE IF EXISTS {dotted(other.name[:2])}"
+        f" DROP CONSTRAINT IF EXISTS {quoted(other.name[-1])}"
+        for other, built in sorted(change.built_after.items())
+        if key in built and other.kind == "constraint" and other not in change.before.items
+    ]
 
 
 def removed(key: Key, position: int) -> Step:

@@ -160,6 +160,9 @@ class Trial:
         in_the_way = renames.in_the_way(rename, self.catalog())
         if in_the_way is not None:
             self.rename(renames.aside(in_the_way))
+        view = self.catalog().items.get(Key("view", rename.new))
+        if rename.kind == "table" and view is not None:
+            self.run([*objects.dropped(view)])
         schema = Key("schema", rename.new[:1])
         moves = rename.kind == "table" and schema not in self.catalog().items
         made = [objects.schema(rename.new[0])] if moves else []

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Path, differing
-from project.schema.autogenerate.step import Step, call, execute
+from project.schema.autogenerate.step import Step, call, execute, once
 from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
@@ -52,7 +52,7 @@ def steps(rename: Rename) -> Iterator[Step]:
     elif rename.kind == "column":
         *schema, table, column = old
         becomes = f"RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}"
-        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND attname = {string(column)}"
+        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND NOT attisdropped AND attname"
         yield Step(
             call(
                 "op.alter_column",
@@ -63,27 +63,31 @@ def steps(rename: Rename) -> Iterator[Step]:
             ),
             rank.RENAME,
             again=_once(
-                f"SELECT FROM pg_attribute WHERE {where} AND NOT attisdropped",
+                f"SELECT FROM pg_attribute WHERE {where}",
+                (column, new[-1]),
                 f"ALTER TABLE {dotted(old[:2])} {becomes}",
             ),
         )
     elif rename.kind == "constraint":
         becomes = f"RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
         sql = f"ALTER TABLE {dotted(old[:2])} {becomes}"
-        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname = {string(old[-1])}"
-        again = _once(f"SELECT FROM pg_constraint WHERE {where}", sql)
+        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname"
+        again = _once(f"SELECT FROM pg_constraint WHERE {where}", (old[-1], new[-1]), sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     elif rename.kind == "index":
-        sql = f"ALTER INDEX {{}}{dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
-        yield execute(sql.format(""), rank.RENAME, again=sql.format("IF EXISTS "))
+        sql = f"ALTER INDEX {dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
+        where = f"relnamespace = {string(quoted(old[0]))}::regnamespace AND relname"
+        again = _once(f"SELECT FROM pg_class WHERE {where}", (old[-1], new[-1]), sql)
+        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     elif rename.kind == "label":
         sql = f"ALTER TYPE {dotted(old[:-1])} RENAME VALUE {string(old[-1])} TO {string(new[-1])}"
-        where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel = {string(old[-1])}"
-        again = _once(f"SELECT FROM pg_enum WHERE {where}", sql)
+        where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel"
+        again = _once(f"SELECT FROM pg_enum WHERE {where}", (old[-1], new[-1]), sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     else:
         sql = f"ALTER TYPE {dotted(old)} RENAME TO {quoted(new[-1])}"
-        again = _once(f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL", sql)
+        there = f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL"
+        again = execute(once(there, sql), 0).code
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
 
 
@@ -102,9 +106,17 @@ def _table(old: Path, new: Path) -> Iterator[Step]:
         )
 
 
-def _once(condition: str, statement: str) -> str:
-    """Rename what still has its old name; the statement knows no IF EXISTS."""
-    return execute(f"DO $$ BEGIN IF EXISTS ({condition}) THEN {statement}; END IF; END $$", 0).code
+def _once(query: str, names: tuple[str, str], statement: str) -> str:
+    """Rename what still has its old name, and not what has that name since: knows no IF EXISTS.
+
+    Args:
+        query: It finds something of the name that follows ``=``.
+        names: The old one and the new one.
+        statement: What renames.
+
+    """
+    old, new = (f"{query} = {string(name)}" for name in names)
+    return execute(once(f"{old} AND NOT EXISTS ({new})", statement), 0).code
 
 
 def in_turn(renames: Iterable[Rename]) -> Iterator[Rename]:

@@ -168,7 +168,8 @@ def composite_altered(before: Item, after: Item, change: Change) -> list[Step] |
     for attribute, text in new.items():
         if attribute not in old:
             add = f"ALTER TYPE {name} ADD ATTRIBUTE {text}"
-            where = f"attrelid = {string(name)}::regclass AND attname = {string(unquoted(attribute))}"
+            where = f"attrelid = {string(name)}::regclass"
+            where += f" AND attname = {string(unquoted(attribute))}"
             missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE {where})"
             steps.append(execute(add, rank.CREATE_TYPE, again=once(missing, add)))
     return steps
