@@ -1,9 +1,10 @@
-"""A type changed without writing the table anew: expand, fill, contract, a revision each.
+"""A column changed while both releases use it: expand, fill, contract, a revision each.
 
-Asked for by ``info={"expand": True}`` on the column. The first revision adds a column of the new
-type beside the old one, and a trigger by which each row that is written has its value in both. The
-second fills the rows that were there, and builds on the new column what is built on the old one.
-The third drops the old column and gives its name to the new one, in one short transaction.
+Asked for by ``info={"expand": True}`` on a column that changes its type or its name. The first
+revision adds a new column beside the old one, and a trigger by which each row that is written has
+its value in both. The second fills the rows that were there, and builds on the new column what is
+built on the old one. The third drops the old column, and the names change over, in one short
+transaction.
 
 Every revision is planned as any other is, from one catalog to the next. The states between the
 first and the last are made on a database of their own (:mod:`between`).
