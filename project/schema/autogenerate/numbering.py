@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path, RefusedError, differing
@@ -160,12 +161,13 @@ setval({{}}, number) FROM (
             f"{alter} SET DEFAULT nextval({string(new)}::regclass)",
         ]
     still = _where(after.key, f"attidentity {'=' if _source(after) == 'identity' else '<>'} ''")
-    at_once = "; ".join(statements).replace(f"SELECT {set_}", f"PERFORM {set_}")
+    at_once = ";\n".join(statements).replace(f"SELECT {set_}", f"PERFORM {set_}")
+    block = f"IF EXISTS (\n    {still}\n) THEN\n{indent(at_once, '    ')};\nEND IF;"
     return Step(
         "\n".join(execute(statement, 0).code for statement in statements),
         rank.ALTER_COLUMN,
         why="It goes on with its numbers.",
-        again=execute(once(still, at_once), 0).code,
+        again=execute(f"DO $$\nBEGIN\n{indent(block, '    ')}\nEND $$", 0).code,
     )
 
 

@@ -107,7 +107,7 @@ def _drops(drops: Collection[Key], anew: Collection[Key], change: Change) -> Ite
 
 
 def _defaults(function: Key, snapshot: Snapshot | None, change: Change) -> Iterator[Step]:
-    """Set the defaults that a function stands in which is made anew; None of what, before it goes."""
+    """Set the defaults in which a function stands that is made anew; none, before it goes."""
     if function.kind != "function" or function not in change.after.items:
         return
     for key, built in sorted(change.built_before.items()):
@@ -236,12 +236,13 @@ def _must_go(dependent: Key, key: Key, change: Change) -> bool:
     if dependent.kind in {"constraint", "index"}:
         replaced = key in change.before.items and key in change.after.items
         refers = str(item.attributes.get("definition")).startswith("FOREIGN KEY")
-        if key.kind == "column" and _becomes_another_enum(key, change):
-            # As text or as an enum, it compares with other operators.
-            return bool(differing(item, change.after.items[dependent]) & {"definition"})
-        # A foreign key lets go of the key or the index that it was made for, for good or not, and of
-        # a column that it cannot compare with the other one for a while.
-        needed = refers and (key.kind in {"constraint", "index"} or _is_compared_otherwise(key, change))
+        otherwise = _is_compared_otherwise(key, change)
+        if key.kind == "column" and (otherwise or _becomes_another_enum(key, change)):
+            # It is compared with other operators; for a while a foreign key has none at all.
+            changed = differing(item, change.after.items[dependent]) & {"definition"}
+            return (refers and otherwise) or bool(changed)
+        # A foreign key lets go of the key or the index that it was made for, for good or not.
+        needed = refers and key.kind in {"constraint", "index"}
         return key.kind in rebuilding.KINDS or needed or (replaced and anew)
     return dependent.kind == "statistics" and anew
 
