@@ -199,7 +199,11 @@ def _creates(creates: Collection[Key], change: Change) -> Iterator[Action]:
         elif key.kind == "index":
             steps = indexes.added(item, change)
         else:
-            steps = chain(objects.created(item, change), _defaults(key, change.after, change))
+            steps = chain(
+                objects.created(item, change),
+                _defaults(key, change.after, change),
+                objects.granted(key, change),
+            )
         yield Action("create", key, tuple(steps))
     for item in creation.late(order, change):
         yield Action("create", item.key, tuple(constraints.added(item, change)))

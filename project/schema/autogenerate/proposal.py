@@ -15,7 +15,7 @@ from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.catalog.dependencies import dependencies
+from project.schema.catalog.dependencies import dependencies, grants
 from project.schema.remedy import shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import SourceError
@@ -211,6 +211,7 @@ class Trial:
             built_after=side.built,
             sequences=self.bench.sequences(),
             statements=side.statements,
+            grants=grants(self.bench.trying),
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
