@@ -143,6 +143,8 @@ def _values(
     """
     before, after = bench.before.catalog, bench.after.catalog
     if column != becomes:
+        if becomes in before.items:
+            raise inexpansible(column, f"{becomes} is there as well")
         old, new = before.items[column].attributes, after.items[becomes].attributes
         names = ("type", "collation", "nullable", "default")
         changed = ", ".join(name for name in names if old.get(name) != new.get(name))

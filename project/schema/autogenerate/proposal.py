@@ -81,13 +81,13 @@ def propose(
     trial = Trial(bench, folder, bench.before.catalog)
     renamed = [*renames.in_turn(pending)]
     for rename in renamed:
-        trial.rename(_as_it_is(rename, trial.catalog()))
+        trial.rename(_as_it_is(rename, trial.catalog()), _breaks(rename, declared))
     differing = bench.to_models(trial.catalog())
     for suspicion in renames.suspicions(
         differing, trial.catalog(), bench.after.catalog, declared.new
     ):
         if ask(suspicion):
-            trial.rename(suspicion.rename)
+            trial.rename(suspicion.rename, _breaks(suspicion.rename, declared))
             renamed.append(suspicion.rename)
     hints = declared.hints
     while True:
@@ -110,6 +110,18 @@ def propose(
     except RefusedError as refusal:
         irreversible = str(refusal)
     return Proposal(tuple(first), upgrade, downgrade, irreversible, tuple(renamed), notes)
+
+
+def _breaks(rename: Rename, declared: Declared) -> str:
+    """Say that a rename breaks the running release, and how to have one that does not."""
+    kept = rename.new[:2] in declared.expand or rename.new in declared.expand
+    small = {("*",), rename.new[:2]} & set(declared.hints.plain)
+    if rename.kind not in {"table", "column"} or kept or small:
+        return ""
+    return (
+        "The release that is running knows the old name. To have both for a while:\n"
+        f'info={{"expand": True}} on the {rename.kind}.'
+    )
 
 
 def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
@@ -152,10 +164,15 @@ class Trial:
         self.steps += steps
         self._catalog = None
 
-    def rename(self, rename: Rename) -> None:
+    def rename(self, rename: Rename, why: str = "") -> None:
         """Give something its new name; a schema that it moves to must be there.
 
         What goes, and has that name still, makes way.
+
+        Args:
+            rename: What, and its names.
+            why: What a reader must know.
+
         """
         in_the_way = renames.in_the_way(rename, self.catalog())
         if in_the_way is not None:
@@ -166,7 +183,8 @@ class Trial:
         schema = Key("schema", rename.new[:1])
         moves = rename.kind == "table" and schema not in self.catalog().items
         made = [objects.schema(rename.new[0])] if moves else []
-        self.run([*made, *renames.steps(rename)])
+        first, *others = renames.steps(rename)
+        self.run([*made, replace(first, why=why), *others])
 
     def differing(self, side: Side, *, back: bool) -> list[Difference]:
         """Tell what is still different; on the way back, also in print."""

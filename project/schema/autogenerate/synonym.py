@@ -28,12 +28,17 @@ def wanted(bench: Workbench, declared: Declared) -> Rename | None:
     """Tell which table is to be renamed so.
 
     Raises:
-        RefusedError: nothing tells whether a rename is done.
+        RefusedError: its new name is in use, or nothing tells whether it has it already.
 
     """
     pending, _ = to_do(declared.renames, bench.before.catalog, bench.after.catalog)
-    asked = (r for r in pending if r.kind == "table" and r.new in declared.expand)
-    return next(asked, None)
+    asked = [r for r in pending if r.kind == "table" and r.new in declared.expand]
+    for rename in asked:
+        if Key("table", rename.new) in bench.before.catalog.items:
+            raise RefusedError(
+                f"{shown(rename.new)} cannot be expanded, for a table of this name is there as well."
+            )
+    return asked[0] if asked else None
 
 
 def sequence(
