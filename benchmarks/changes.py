@@ -21,7 +21,7 @@ region = Table("region", metadata, Column("id", Integer, primary_key=True))
 account = Table(
     "account",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("id", Integer, Identity(), primary_key=True),
     Column("email", String(50), nullable=False),
     Column("name", String(50), nullable=False),
     Column("note", String(50)),
@@ -35,7 +35,7 @@ visit = Table(
     "visit",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("account_id", BigInteger, ForeignKey("account.id"), nullable=False),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
 )
 """
 
@@ -81,12 +81,16 @@ class Case:
 
     Attributes:
         without: Why no migration of it is safe; empty where there is a safe way.
+        release: What the next release's statements have in place of the running one's.
+        first: How many of our revisions come before that release takes over; the rest come after.
 
     """
 
     name: str
     edits: tuple[tuple[str, str], ...] = ()
     without: str = ""
+    release: tuple[tuple[str, str], ...] = ()
+    first: int = 1
 
     def after(self) -> str:
         """The models after it."""
@@ -104,7 +108,7 @@ REQUIRED = ('"note", String(50)', '"note", String(50), nullable=False, info={"ba
 VISIT = MODELS.partition("visit = ")[2]
 
 REFERRING = """other = Table(
-    "other", metadata, Column("id", BigInteger, ForeignKey("account.id"), primary_key=True)
+    "other", metadata, Column("id", Integer, ForeignKey("account.id"), primary_key=True)
 )
 """
 
@@ -113,6 +117,9 @@ def added(line: str) -> tuple[str, str]:
     """One more column or constraint of the table."""
     return (LAST, f"{LAST}    {line},\n")
 
+
+KEY = ('"id", Integer, Identity()', '"id", BigInteger, Identity(), info={"expand": True}')
+RENAMED = 'info={"renamed_from": "%s", "expand": True}'
 
 CHECK = added('CheckConstraint("balance >= 0", name="balance")')
 CONSTANT = added('Column("more", Integer, nullable=False, server_default="1")')
@@ -139,8 +146,28 @@ CASES = (
         without="every row is written anew",
     ),
     Case(
+        "integer to bigint, expanded",
+        (('"balance", Integer', '"balance", BigInteger, info={"expand": True}'),),
+    ),
+    Case("key from integer to bigint, expanded", (KEY,)),
+    Case(
         "column renamed",
         (('"name", String(50)', '"title", String(50), info={"renamed_from": "name"}'),),
         without="the running release uses the old name",
+    ),
+    Case(
+        "column renamed, expanded",
+        (('"name", String(50)', f'"title", String(50), {RENAMED % "name"}'),),
+        release=(("name, ", "title, "),),
+        first=2,
+    ),
+    Case(
+        "table renamed, expanded",
+        (
+            ('    "account",\n', '    "customer",\n'),
+            (LAST, f"{LAST}    {RENAMED % 'account'},\n"),
+            ('ForeignKey("account.id")', 'ForeignKey("customer.id")'),
+        ),
+        release=(("account", "customer"),),
     ),
 )

@@ -5,7 +5,8 @@
 A table of a million rows, 8 readers and 8 writers through the service's connections. For each
 change both scripts are written by `alembic revision --autogenerate`, with our plugin and without,
 and run through the same env.py, each on a fresh copy of the database; read the ratios, and
-"nothing", which shows what the machine does by itself.
+"nothing", which shows what the machine does by itself. Where the change takes two releases, the
+next one takes over in the middle of ours, and after stock's: it has no middle.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -51,6 +53,12 @@ INSERT = (
 )
 
 WAYS = ("ours", "stock")
+
+#: What starts `alembic upgrade`.
+Upgrade = Callable[[], Awaitable[asyncio.subprocess.Process]]
+
+#: What the next release's statements have in place of the running one's.
+Release = Sequence[tuple[str, str]]
 
 
 @dataclass
@@ -92,36 +100,48 @@ class Traffic:
         self.outcome = Outcome()
         self.stopping = False
         self.serial = count()
+        self.statements = READ, CHANGE, INSERT
+
+    def deploy(self, release: Release) -> None:
+        """Let the next release take over: its statements have other names."""
+        for old, new in release:
+            self.statements = tuple(  # type: ignore[assignment]
+                statement.replace(old.encode(), new.encode()) for statement in self.statements
+            )
 
     async def client(self, *, writes: bool) -> None:
         chance = random.Random()
         while not self.stopping:
             await asyncio.sleep(chance.expovariate(1 / THINKS))
             row = chance.randint(1, self.rows)
+            read, change, insert = self.statements
             began = time.perf_counter()
             try:
                 async with self.connections.transaction() as connection:
                     if writes:
-                        await connection.execute(CHANGE, [f"note {next(self.serial)}", row])
-                        await connection.execute(INSERT, [f"new {next(self.serial)}"])
+                        await connection.execute(change, [f"note {next(self.serial)}", row])
+                        await connection.execute(insert, [f"new {next(self.serial)}"])
                     else:
-                        await connection.execute(READ, [row])
+                        await connection.execute(read, [row])
             except (psycopg.Error, BusyError) as error:
                 self.outcome.failed.append(type(error).__name__)
             self.outcome.stalls.append(time.perf_counter() - began)
 
-    async def during(self, command: list[str], folder: Path, variables: dict[str, str]) -> Outcome:
-        """Run a command under traffic."""
+    async def during(self, upgrades: Sequence[Upgrade], release: Release) -> Outcome:
+        """Upgrade under traffic; after the first of several upgrades, the next release is there."""
+        output = b""
         async with asyncio.TaskGroup() as clients:
             for number in range(READERS + WRITERS):
                 clients.create_task(self.client(writes=number < WRITERS))
             await asyncio.sleep(BEFORE)
             self.outcome = Outcome()
             began = time.perf_counter()
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=folder, env=variables, stdout=-1, stderr=-2
-            )
-            output, _ = await process.communicate()
+            for upgrade in upgrades:
+                process = await upgrade()
+                output += (await process.communicate())[0]
+                if process.returncode:
+                    break
+                self.deploy(release if upgrade is upgrades[0] else ())
             self.outcome.seconds = time.perf_counter() - began
             await asyncio.sleep(AFTER)
             self.stopping = True
@@ -193,7 +213,7 @@ class Stage:
         words = ["-m", "after"] + (["--autogenerate"] if case.edits else [])
         before = self.server.set(database="before")
         done = self.alembic(name, before, way, "revision", *words)
-        found = list((self.folder / name / "migrations" / "versions").glob("*_after.py"))
+        found = list((self.folder / name / "migrations" / "versions").glob("*_after*.py"))
         if done.returncode or not found:
             return "nothing is written: " + last_line(done.stdout)
         body = found[0].read_text().partition("def upgrade")[2].partition("def downgrade")[0]
@@ -209,10 +229,19 @@ class Stage:
             "CHECKPOINT",
         )
         url = self.server.set(database="busy")
-        command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-        return asyncio.run(
-            Traffic(url, self.rows).during(command, self.folder / name, self.environment(url, way))
-        )
+
+        def upgrade(to: str) -> Upgrade:
+            return lambda: asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "alembic", "upgrade", to),
+                cwd=self.folder / name,
+                env=self.environment(url, way),
+                stdout=-1,
+                stderr=-2,
+            )
+
+        first = f"+{case.first if way == 'ours' else 1}"
+        steps = [upgrade(to) for to in ([first, "head"] if case.release else ["head"])]
+        return asyncio.run(Traffic(url, self.rows).during(steps, case.release))
 
 
 def last_line(output: str) -> str:

@@ -1,6 +1,6 @@
 """What a plan is made from: two catalogs, what their objects are built on, and what models add."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from project.schema.catalog.dependencies import Dependencies
@@ -82,6 +82,7 @@ class Change:
     built_after: Dependencies
     sequences: Mapping[Key, Path]  # the sequence behind a column, as it was before
     statements: Mapping[Key, str]  # what makes each function, as it is after
+    grants: Mapping[Key, Sequence[str]]  # what is granted on a view or function, as it was before
     hints: Hints = field(default_factory=Hints)
     back: bool = False  # whether this is a downgrade, in which lost values are gone for good
     volatile: Collection[Key] = ()  # new columns whose default differs from row to row

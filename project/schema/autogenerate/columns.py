@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from project.schema.autogenerate import conversions, filling, numbering, rank, types
 from project.schema.autogenerate.change import Change, MissingValueError, differing
+from project.schema.autogenerate.definitions import path, strings
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import (
     Code,
@@ -187,6 +188,9 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     old, new = before.attributes, after.attributes
     if "inherited" in names or (new.get("inherited") and names & {"type", "collation"}):
         return iter(())  # it comes with the parent's
+    if "nullable" in names and _comes_with_its_parent(after, change):
+        before = replace(before, attributes={**old, "nullable": new["nullable"]})
+        return _altered(before, after, change)
     if names & {"generated", "generated when", "type"} and (
         old.get("generated") or new.get("generated")
     ):
@@ -197,6 +201,20 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     if "type" in names and _numbers(before) and not _numbers(after):
         return _no_longer_numbered(before, after, change)
     return _altered(before, after, change)
+
+
+def _comes_with_its_parent(after: Item, change: Change) -> bool:
+    """Tell whether a parent's column becomes NOT NULL, or not any more, and this one with it."""
+    table = change.after.items[Key("table", after.key.name[:2])].attributes
+    parents = [*strings(table.get("inherits")), *filter(None, [_text(table.get("partition of"))])]
+    for parent in parents:
+        key = Key("column", (*path(parent), after.key.name[-1]))
+        if key in change.before.items and key in change.after.items:
+            sides = change.before, change.after
+            was, becomes = (side.items[key].attributes["nullable"] for side in sides)
+            if was != becomes and becomes == after.attributes["nullable"]:
+                return True
+    return False
 
 
 def _no_longer_computed(before: Item, after: Item, change: Change) -> Iterator[Step]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import Constraint, parse, python, strings, with_
-from project.schema.autogenerate.indexes import removed, repeating, set_up
+from project.schema.autogenerate.indexes import let_go, removed, repeating, set_up
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
 from project.schema.autogenerate.text import (
@@ -188,16 +188,6 @@ def is_made(key: Key, change: Change) -> bool:
     return before is None or "definition" in differing(before, change.after.items[key])
 
 
-def _let_go(key: Key, change: Change) -> list[str]:
-    """Write the statements by which the foreign keys of a failed try let go of a key."""
-    return [
-        f"ALTER TABLE IF EXISTS {dotted(other.name[:2])}"
-        f" DROP CONSTRAINT IF EXISTS {quoted(other.name[-1])}"
-        for other, built in sorted(change.built_after.items())
-        if key in built and other.kind == "constraint" and other not in change.before.items
-    ]
-
-
 def _through_an_index(
     item: Item, constraint: Constraint, name: str, change: Change
 ) -> Iterator[Step]:
@@ -215,7 +205,7 @@ def _through_an_index(
     drop = f"DROP CONSTRAINT IF EXISTS {quoted(own)}"
     if name == own:
         # Of a try that failed after it; its index cannot be dropped alone.
-        for statement in _let_go(item.key, change):
+        for statement in let_go(item.key, change):
             yield execute(statement, rank.CREATE_INDEX, alone=True)
         yield alter_table(item.key, drop, rank.CREATE_INDEX, alone=True)
     yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
@@ -249,8 +239,8 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     kind = constraint.kind if constraint else ""
     position = rank.DROP_FOREIGN_KEY if kind == "foreign" else rank.DROP_CONSTRAINT
     # What a failed try has made may have the same name, and be in use.
-    let_go = [execute(statement, position).code for statement in _let_go(item.key, change)]
-    again = "\n".join([*let_go, _drop(item.key, kind, if_exists=True)])
+    freed = [execute(statement, position).code for statement in let_go(item.key, change)]
+    again = "\n".join([*freed, _drop(item.key, kind, if_exists=True)])
     yield Step(_drop(item.key, kind), position, again=again)
 
 

@@ -17,6 +17,9 @@ NUMBER = re.compile(r"smallint|integer|bigint|numeric.*|real|double precision|mo
 DOCUMENT = re.compile(r"jsonb?")
 ZONES = re.compile(r"timestamp(?:\(\d\))? (with|without) time zone")
 
+#: Types whose values are, or are read, by the session's time zone.
+ZONED = re.compile(r"with time zone|^tstz")
+
 
 def conversions(
     connection: psycopg.Connection,
@@ -136,15 +139,20 @@ def _altered(before: Item, after: Item, change: Change, found: Conversion) -> St
             "Rewrites the table while nobody can use it. For a large one, have the change written"
             ' in three revisions that do not: info={"expand": True} on the column.'
         )
-    zones = [ZONES.fullmatch(str(item.attributes["type"])) for item in (before, after)]
-    moved = None not in zones and len({zone[1] for zone in zones if zone}) > 1
-    if moved and found.using is None:
-        lines.append("Moments without a zone are those of UTC; then nothing is rewritten.")
+    given = change.hints.using.get(after.key.name)
+    zoned = {bool(ZONED.search(str(item.attributes["type"]))) for item in (before, after)}
+    moved = len(zoned) > 1 and given is None
+    if moved:
+        plain = {ZONES.fullmatch(str(item.attributes["type"])) for item in (before, after)}
+        free = "" if None in plain else "; then nothing is rewritten"
+        lines.append(f"Moments without a zone are those of UTC{free}.")
     step = _statement(before, after, change, found.using)
     code = step.code
-    if moved and found.using is None:
+    if moved:
         code = f"{execute(_UTC, 0).code}\n{code}"
     again = _once(before, after, found.using) if found.using else ""
+    if moved and again:
+        again = f"{execute(_UTC, 0).code}\n{again}"
     return Step(code, rank.ALTER_COLUMN, why="\n".join(lines), again=again)
 
 

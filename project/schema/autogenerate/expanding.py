@@ -1,9 +1,10 @@
-"""A type changed without writing the table anew: expand, fill, contract, a revision each.
+"""A column changed while both releases use it: expand, fill, contract, a revision each.
 
-Asked for by ``info={"expand": True}`` on the column. The first revision adds a column of the new
-type beside the old one, and a trigger by which each row that is written has its value in both. The
-second fills the rows that were there, and builds on the new column what is built on the old one.
-The third drops the old column and gives its name to the new one, in one short transaction.
+Asked for by ``info={"expand": True}`` on a column that changes its type or its name. The first
+revision adds a new column beside the old one, and a trigger by which each row that is written has
+its value in both. The second fills the rows that were there, and builds on the new column what is
+built on the old one. The third drops the old column, and the names change over, in one short
+transaction.
 
 Every revision is planned as any other is, from one catalog to the next. The states between the
 first and the last are made on a database of their own (:mod:`between`).
@@ -17,15 +18,15 @@ from pathlib import Path as File
 import psycopg
 
 from project.schema import rows
-from project.schema.autogenerate import between, filling, rank, renames
+from project.schema.autogenerate import between, columns, filling, numbering, rank, renames
 from project.schema.autogenerate.change import Hints, Path
-from project.schema.autogenerate.expansion import Expansion, inexpansible, suffixed
+from project.schema.autogenerate.expansion import Expansion, inexpansible, refers
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.migration import Migration, proved
 from project.schema.autogenerate.proposal import Proposal, Trial
 from project.schema.autogenerate.renames import Rename
-from project.schema.autogenerate.step import Step, call, execute
-from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown
+from project.schema.autogenerate.step import Step, alter_table, call, execute, set_column
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.connections import connected
 from project.schema.snapshot import Key
@@ -86,33 +87,108 @@ def _ways(
     expansion: Expansion, bench: Workbench, declared: Declared
 ) -> Iterator[tuple[_Way, _Way]]:
     """Yield of each revision the way there and the way back."""
-    column, new = expansion.column, expansion.new
-    table, given, other = dotted(column.name[:2]), quoted(column.name[-1]), quoted(new.name[-1])
+    column, new, becomes = expansion.column, expansion.new, expansion.becomes
+    old, other = quoted(column.name[-1]), quoted(new.name[-1])
     online = column.name[:2] not in declared.hints.plain and ("*",) not in declared.hints.plain
-    turned = f"(SELECT {expansion.back} FROM (SELECT {other} AS {given}) AS old)"
+    named = f"SELECT {other} AS {quoted(becomes.name[-1])}"
+    turned = f"(SELECT {expansion.back} FROM ({named}) AS old)"
     yield _Way(), _Way()
     # One that becomes NOT NULL is filled for that.
-    filled = filling.filled(new, expansion.forth, online=online, among=f"{given} IS NOT NULL")
-    required = not bench.after.catalog.items[column].attributes["nullable"]
+    filled = filling.filled(new, expansion.forth, online=online, among=f"{old} IS NOT NULL")
+    required = not bench.after.catalog.items[becomes].attributes["nullable"]
     yield _Way(() if required else tuple(filled), {new.name: expansion.forth}), _Way()
-    names = [(column, new), *((key, suffixed(key)) for key in expansion.parts)]
-    renamed = [step for k, n in names for step in renames.steps(Rename(k.kind, n.name, k.name))]
-    dropped = [
-        execute(
-            f"DROP TRIGGER {expansion.trigger} ON {table}",
-            rank.DROP_PROGRAM,
-            why="From here to the end nobody can use the table, for as long as names take.",
-        ),
-        execute(f"DROP FUNCTION {expansion.program}()", rank.DROP_PROGRAM),
-        _drop(column),
-    ]
-    names.reverse()
-    restored = [step for k, n in names for step in renames.steps(Rename(k.kind, k.name, n.name))]
-    restored.append(_added(column, bench.before))
+    restored = [*_given_back(expansion, bench)]
     required = not bench.before.catalog.items[column].attributes["nullable"]
     if not required:
         restored += filling.filled(column, turned, online=online, among=f"{other} IS NOT NULL")
-    yield _Way([*dropped, *renamed]), _Way(restored, {column.name: turned})
+    contracted = [*_changed_over(expansion, bench)]
+    yield _Way(contracted), _Way(restored, {column.name: turned})
+
+
+def _names(expansion: Expansion) -> Iterator[Rename]:
+    """Yield the renames at the end; the key gets its name when it becomes one."""
+    for key in (expansion.becomes, *expansion.parts):
+        interim = expansion.interim(key)
+        if key not in {interim, expansion.primary}:
+            yield Rename(key.kind, interim.name, key.name)
+
+
+def _changed_over(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
+    """Let the old column go, and give the new one its names."""
+    column = expansion.column
+    steps = [
+        # First, as requests do: they lock what refers to the table before the table.
+        *(_let_go(key, rank.DROP_FOREIGN_KEY) for key in expansion.referring),
+        execute(
+            f"DROP TRIGGER {expansion.trigger} ON {dotted(column.name[:2])}", rank.DROP_PROGRAM
+        ),
+        execute(f"DROP FUNCTION {expansion.program}()", rank.DROP_PROGRAM),
+    ]
+    why = "From here to the end nobody can use the table, for as long as names take."
+    yield from [replace(steps[0], why=why), *steps[1:]]
+    yield from _numbered(expansion, bench)
+    yield _drop(column)
+    for rename in _names(expansion):
+        yield from renames.steps(rename)
+    if expansion.primary is not None:
+        name, index = (
+            quoted(key.name[-1])
+            for key in (expansion.primary, expansion.interim(expansion.primary))
+        )
+        words = f"ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {index}"
+        yield alter_table(column, words, rank.ADD_CONSTRAINT)
+
+
+def _let_go(key: Key, position: int) -> Step:
+    name = quoted(key.name[-1])
+    return alter_table(key, f"DROP CONSTRAINT IF EXISTS {name}", position)
+
+
+def _numbered(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
+    """Let the new column go on with the numbers of the old one."""
+    new = expansion.new
+    before = bench.before.catalog.items[expansion.column]
+    names = dotted(new.name[:2]), before.key.name[-1], new.name[-1]
+    table, old, other = map(string, names)
+    if before.attributes.get("default") == "next number":
+        own = bench.sequences()[before.key]
+        yield columns.default_set(new, f"nextval({string(dotted(own))}::regclass)")
+        yield columns.default_set(before.key, None)
+        words = f"OWNED BY {dotted(new.name)}"
+        yield execute(f"ALTER SEQUENCE {dotted(own)} {words}", rank.ALTER_COLUMN)
+    elif before.attributes.get("identity"):
+        identity = numbering.identity(bench.after.catalog.items[expansion.becomes])
+        yield set_column(new, f"ADD {identity}", rank.ALTER_COLUMN)
+        yield execute(
+            f"""\
+SELECT setval(pg_get_serial_sequence({table}, {other}), last_value) FROM pg_sequences
+WHERE format('%I.%I', schemaname, sequencename) = pg_get_serial_sequence({table}, {old})""",
+            rank.ALTER_COLUMN,
+            why="It goes on with the numbers of the old column.",
+        )
+
+
+def _given_back(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
+    """Give the names back to an old column that is there again, and promises nothing yet."""
+    column, new, after = expansion.column, expansion.new, bench.after.catalog
+    before = bench.before.catalog.items[column]
+    gone = []
+    if expansion.primary is not None:
+        gone = [key for key in expansion.parts if refers(key, expansion.becomes, after)]
+        gone.append(expansion.primary)
+    for key in gone:
+        yield _let_go(key, rank.RENAME)
+    for rename in reversed([*_names(expansion)]):
+        if Key(rename.kind, rename.new) not in gone:
+            yield from renames.steps(rename.back())
+    if before.attributes.get("identity"):
+        yield set_column(new, "DROP IDENTITY IF EXISTS", rank.ALTER_COLUMN)
+    yield _added(column, bench.before)
+    if before.attributes.get("default") == "next number":
+        own = dotted(bench.sequences()[column])
+        yield execute(f"ALTER SEQUENCE {own} OWNED BY {dotted(column.name)}", rank.ALTER_COLUMN)
+        yield columns.default_set(column, f"nextval({string(own)}::regclass)")
+        yield columns.default_set(new, None)
 
 
 def _added(column: Key, side: Side) -> Step:

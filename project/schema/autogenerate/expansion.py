@@ -1,14 +1,15 @@
-"""A column that is to change its type by way of another one, and what is built on it."""
+"""A column that is to become another one beside it, and what is built on it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from project.schema.autogenerate.change import Hints, RefusedError
 from project.schema.autogenerate.conversions import conversions
-from project.schema.autogenerate.hints import Declared
+from project.schema.autogenerate.definitions import parse
+from project.schema.autogenerate.hints import Declared, to_do
 from project.schema.autogenerate.text import cut, dotted, quoted, shown
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.snapshot import Key
+from project.schema.snapshot import Difference, Item, Key, Snapshot
 
 #: What the new column, and what is built on it, are called until the names change over.
 SUFFIX = "_new"
@@ -16,17 +17,45 @@ SUFFIX = "_new"
 
 @dataclass(frozen=True)
 class Expansion:
-    """A column, what makes its new value of the old one and back, and what is built on it."""
+    """A column that becomes another one, and what is built on it.
+
+    Attributes:
+        column: As it is called before.
+        becomes: As it is called in the end; the same where only its type changes.
+        forth: SQL that makes the new value of the old one.
+        back: SQL that makes the old value of the new one.
+        parts: Indexes and constraints of the new column, also those of other tables that refer to
+            it, as they are called in the end; each comes after what it needs.
+        primary: That of them which is the primary key, if the column is in it.
+        referring: Foreign keys to the old column.
+        taken: What has its name already.
+
+    """
 
     column: Key
+    becomes: Key
     forth: str
     back: str
-    parts: tuple[Key, ...]  # indexes and constraints, as they are called in the end
+    parts: tuple[Key, ...]
+    primary: Key | None
+    referring: tuple[Key, ...]
+    taken: Collection[Key]
 
     @property
     def new(self) -> Key:
-        """The column of the new type, before it has the name."""
-        return suffixed(self.column)
+        """The new column, as it is called beside the old one."""
+        return self.interim(self.becomes)
+
+    @property
+    def renamed(self) -> bool:
+        """Whether both releases write the column, each under another name."""
+        return self.column != self.becomes
+
+    def interim(self, key: Key) -> Key:
+        """Return what is to be called so in the end, as it is called until then."""
+        if key not in self.taken:
+            return key
+        return Key(key.kind, (*key.name[:-1], cut(f"{key.name[-1]}{SUFFIX}")))
 
     @property
     def program(self) -> str:
@@ -41,7 +70,7 @@ class Expansion:
 
 
 def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
-    """Tell which column is to be expanded: one that is declared, and whose change rewrites it.
+    """Tell which column is to be expanded: one that is declared, and rewritten or renamed.
 
     Raises:
         RefusedError: more is to be changed than it, or something is built on it that cannot be
@@ -50,72 +79,135 @@ def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
     """
     before, after = bench.before.catalog, bench.after.catalog
     differing = bench.to_models(before)
-    for key in sorted({d.key for d in differing if d.attribute in {"type", "collation"}}):
-        if key.name not in declared.expand:
+    pending, _ = to_do(declared.renames, before, after)
+    named = {rename.new: rename.old for rename in pending if rename.kind == "column"}
+    changed = {d.key.name for d in differing if d.attribute in {"type", "collation"}}
+    for path in sorted((changed | named.keys()) & set(declared.expand)):
+        becomes, column = Key("column", path), Key("column", named.get(path, path))
+        found = _values(column, becomes, differing, bench, declared)
+        if found is None:
             continue
-        [(_, forth)] = conversions(
-            bench.trying,
-            [d for d in differing if d.key == key],
-            before,
-            after,
-            replace(declared.hints, plain=()),
-        )
-        if not forth.rewrites:
-            continue
-        turned = [replace(d, expected=d.found, found=d.expected) for d in differing if d.key == key]
-        [(_, back)] = conversions(bench.models, turned, after, before, Hints())
-        parts = tuple(sorted(_parts(key, bench)))
-        strange = {d.key for d in differing} - {key, *parts}
-        if strange:
-            raise RefusedError(
-                f"{shown(key.name)} is to be expanded, which takes three revisions of its own:"
-                f" change nothing else with it ({', '.join(map(str, sorted(strange)))})."
-            )
+        forth, back = found
+        parts = _parts(becomes, bench.after)
+        taken = {*_parts(column, bench.before), column}
+        _refuse_more({d.key for d in differing} - {becomes, *parts, *taken}, column, bench)
+        items = after.items
         return Expansion(
-            key,
-            forth.using or _cast(key, bench.after),
-            back.using or _cast(key, bench.before),
-            parts,
+            column,
+            becomes,
+            forth,
+            back,
+            tuple(sorted(parts, key=lambda key: (_is(key, "FOREIGN KEY", items), key))),
+            next((key for key in parts if _is(key, "PRIMARY KEY", items)), None),
+            tuple(key for key in sorted(taken) if refers(key, column, before)),
+            before.items.keys(),
         )
     return None
+
+
+def _refuse_more(strange: Collection[Key], column: Key, bench: Workbench) -> None:
+    if not strange:
+        return
+    also = ", ".join(map(str, sorted(strange)))
+    after = bench.after.catalog
+    following = {
+        Key("column", (*item.key.name[:2], name))
+        for item in after.of_kind("constraint")
+        if refers(item.key, column, after) and (found := parse(item))
+        for name in found.columns
+    }
+    hint = ""
+    if following & set(strange):
+        hint = (
+            " What refers to it takes its type from it, unless it has one of its own in the model."
+            " Give it one, and expand it first."
+        )
+    raise RefusedError(
+        f"{shown(column.name)} is to be expanded, which takes three revisions of its own: change"
+        f" nothing else with it ({also}).{hint}"
+    )
+
+
+def _values(
+    column: Key,
+    becomes: Key,
+    differing: Collection[Difference],
+    bench: Workbench,
+    declared: Declared,
+) -> tuple[str, str] | None:
+    """Return what makes the new value, and the old one again; None where nothing is in the way.
+
+    Raises:
+        RefusedError: it has another name and another type.
+
+    """
+    before, after = bench.before.catalog, bench.after.catalog
+    if column != becomes:
+        if becomes in before.items:
+            raise inexpansible(column, f"{becomes} is there as well")
+        old, new = before.items[column].attributes, after.items[becomes].attributes
+        names = ("type", "collation", "nullable", "default")
+        changed = ", ".join(name for name in names if old.get(name) != new.get(name))
+        if changed:
+            raise inexpansible(column, f"its {changed} changes with its name")
+        if old["nullable"] and old.get("default") is not None:
+            # Of a new row, which of both names was written?
+            raise inexpansible(column, "it has a default and may be NULL all the same")
+        return quoted(column.name[-1]), quoted(becomes.name[-1])
+    own = [d for d in differing if d.key == column]
+    told = replace(declared.hints, plain=())
+    [(_, forth)] = conversions(bench.trying, own, before, after, told)
+    if not forth.rewrites:
+        return None
+    turned = [replace(d, expected=d.found, found=d.expected) for d in own]
+    [(_, back)] = conversions(bench.models, turned, after, before, Hints())
+    return forth.using or _cast(column, bench.after), back.using or _cast(column, bench.before)
 
 
 def _cast(key: Key, side: Side) -> str:
     return f"{quoted(key.name[-1])}::{side.catalog.items[key].attributes['type']}"
 
 
-def _parts(column: Key, bench: Workbench) -> Iterator[Key]:
-    """Find what is built on the column and can be built on another one.
+def _parts(column: Key, side: Side) -> set[Key]:
+    """Find what is built on a column, and can be built on another one.
 
     Raises:
         RefusedError: something cannot.
 
     """
-    for side in (bench.before, bench.after):
-        attributes = side.catalog.items[column].attributes
-        reason = next(
-            (
-                name
-                for name in ("identity", "generated", "inherited", "sequence")
-                if attributes.get(name)
-            ),
-            "a number of its own" if attributes.get("default") == "next number" else "",
-        )
-        table = side.catalog.items[Key("table", column.name[:2])]
-        if table.attributes.get("partitioned by"):
-            reason = "partitioned"
-        if reason:
-            raise inexpansible(column, f"it is {reason}")
-        for key, built in side.built.items():
-            itself = key in {column, Key("table", column.name[:2])}
-            if column not in built or itself or key not in side.catalog.items:
-                continue
-            definition = str(side.catalog.items[key].attributes.get("definition", ""))
-            own = key.kind in {"index", "constraint"} and key.name[:2] == column.name[:2]
-            if not own or definition.startswith("PRIMARY KEY"):
-                raise inexpansible(column, f"{key} is built on it")
-            if side is bench.after:
-                yield key
+    items = side.catalog.items
+    attributes = items[column].attributes
+    reason = next((name for name in ("generated", "inherited") if attributes.get(name)), "")
+    if items[Key("table", column.name[:2])].attributes.get("partitioned by"):
+        reason = "partitioned"
+    if reason:
+        raise inexpansible(column, f"it is {reason}")
+    found = set()
+    for key, built in side.built.items():
+        itself = key in {column, Key("table", column.name[:2])}
+        if column not in built or itself or key not in items:
+            continue
+        own = key.kind in {"index", "constraint"} and key.name[:2] == column.name[:2]
+        if not own and not refers(key, column, side.catalog):
+            raise inexpansible(column, f"{key} is built on it")
+        if items[key].attributes.get("inherited"):
+            raise inexpansible(column, f"{key} is one of a partition")
+        found.add(key)
+    return found
+
+
+def _is(key: Key, word: str, items: Mapping[Key, Item]) -> bool:
+    return str(items[key].attributes.get("definition", "")).startswith(word)
+
+
+def refers(key: Key, column: Key, catalog: Snapshot) -> bool:
+    """Tell whether something is a foreign key to a column."""
+    found = parse(catalog.items[key]) if key.kind == "constraint" else None
+    return (
+        found is not None
+        and found.referred == column.name[:2]
+        and column.name[-1] in found.referred_columns
+    )
 
 
 def inexpansible(column: Key, reason: str) -> RefusedError:
@@ -124,8 +216,3 @@ def inexpansible(column: Key, reason: str) -> RefusedError:
         f"{shown(column.name)} cannot be expanded, for {reason}: leave out the hint, or write the"
         " sequence by hand."
     )
-
-
-def suffixed(key: Key) -> Key:
-    """Return what is to be called so in the end, as it is called until then."""
-    return Key(key.kind, (*key.name[:-1], cut(f"{key.name[-1]}{SUFFIX}")))

@@ -50,6 +50,9 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
         yield _as_sql(item, name, only=only)
         return
     if online:
+        if name == item.key.name[-1]:
+            for statement in let_go(item.key, change):
+                yield execute(statement, rank.CREATE_INDEX, alone=True)
         yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
     create = call(
         "op.create_index",
@@ -162,6 +165,16 @@ def _commented(key: Key, comment: Value) -> Step:
     return execute(f"COMMENT ON {what} IS {text}", rank.COMMENT)
 
 
+def let_go(key: Key, change: Change) -> list[str]:
+    """Write the statements by which foreign keys of a failed try let go of a key or an index."""
+    return [
+        f"ALTER TABLE IF EXISTS {dotted(other.name[:2])}"
+        f" DROP CONSTRAINT IF EXISTS {quoted(other.name[-1])}"
+        for other, built in sorted(change.built_after.items())
+        if key in built and other.kind == "constraint" and other not in change.before.items
+    ]
+
+
 def removed(key: Key, position: int) -> Step:
     """Drop an index beside running requests; also what a try that failed left, half built."""
     drop = _drop(key, concurrently=True, if_exists=True)
@@ -199,7 +212,11 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     if not after.attributes["valid"]:
         raise RefusedError(f"{after.key} is invalid after it; no operation makes such an index.")
     if not names <= {*LATER, "storage parameters"}:
-        anew = names & {"valid", "on this table only"} or parse_index(after) is None
+        needed = any(
+            before.key in built and key.kind == "constraint"
+            for key, built in change.built_before.items()
+        )
+        anew = needed or names & {"valid", "on this table only"} or parse_index(after) is None
         if anew or not change.online(after.key.name[:2]):
             return None
         return _replaced(before, after, change)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path, RefusedError, differing
 from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.step import Code, Step, alter_column, execute, once, set_column
-from project.schema.autogenerate.text import dotted, quoted, sql_text, string
+from project.schema.autogenerate.text import cut, dotted, quoted, sql_text, string
 from project.schema.snapshot import Item, Key, Value
 
 #: How a sequence counts, as the snapshot has it.
@@ -111,6 +112,9 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         counts = counted(counting(after.attributes))
         yield execute(f"ALTER SEQUENCE {dotted(sequence)} {counts}", rank.ALTER_COLUMN)
         return
+    if old and new:
+        yield _handed_over(before, after, change)
+        return
     yield from _ended(before, after, change)
     if new == "identity":
         drop = once(_where(after.key, "attidentity = ''"), _identified(after))
@@ -120,6 +124,51 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         yield from _begun(before, after, change)
     elif after.attributes.get("default") is not None:
         yield _default(after.key, str(after.attributes["default"]))
+
+
+def _handed_over(before: Item, after: Item, change: Change) -> Step:
+    """Let an identity go on with the numbers of a sequence, or the other way round."""
+    table, column = dotted(after.key.name[:2]), quoted(after.key.name[-1])
+    own, alter = _own(before, change), f"ALTER TABLE {table} ALTER COLUMN {column}"
+    old, new = dotted((own[0], cut(f"{own[-1]}_old"))), dotted(sequence_name(after))
+    aside = f"ALTER SEQUENCE {dotted(own)} RENAME TO {quoted(cut(f'{own[-1]}_old'))}"
+    counts = counting(after.attributes)
+    last, most = ("min", "least") if counts["increment"].startswith("-") else ("max", "greatest")
+    where = string(table), string(after.key.name[-1])
+    set_ = f"""\
+setval({{}}, number) FROM (
+    SELECT {most}(last_value, (SELECT {last}({column}) FROM {table})) AS number
+    FROM {old} WHERE is_called OR EXISTS (SELECT FROM {table})
+) AS last WHERE number BETWEEN {counts["minvalue"]} AND {counts["maxvalue"]}"""
+    if _source(after) == "identity":
+        set_ = set_.format(f"pg_get_serial_sequence({', '.join(where)})")
+        statements = [
+            f"{alter} DROP DEFAULT",
+            f"ALTER SEQUENCE {dotted(own)} OWNED BY NONE",
+            aside,
+            _identified(after),
+            f"SELECT {set_}",
+            f"DROP SEQUENCE {old}",
+        ]
+    else:
+        set_ = set_.format(string(new))
+        statements = [
+            aside,
+            f"CREATE SEQUENCE {new} {counted(counts)}",
+            f"SELECT {set_}",
+            f"{alter} DROP IDENTITY",
+            f"ALTER SEQUENCE {new} OWNED BY {dotted(after.key.name)}",
+            f"{alter} SET DEFAULT nextval({string(new)}::regclass)",
+        ]
+    still = _where(after.key, f"attidentity {'=' if _source(after) == 'identity' else '<>'} ''")
+    at_once = ";\n".join(statements).replace(f"SELECT {set_}", f"PERFORM {set_}")
+    block = f"IF EXISTS (\n    {still}\n) THEN\n{indent(at_once, '    ')};\nEND IF;"
+    return Step(
+        "\n".join(execute(statement, 0).code for statement in statements),
+        rank.ALTER_COLUMN,
+        why="It goes on with its numbers.",
+        again=execute(f"DO $$\nBEGIN\n{indent(block, '    ')}\nEND $$", 0).code,
+    )
 
 
 def _source(item: Item) -> str:

@@ -10,7 +10,7 @@ from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.numbering import counted
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
-from project.schema.snapshot import Item
+from project.schema.snapshot import Item, Key
 
 #: What ``COMMENT ON``, ``DROP`` and ``ALTER`` call a kind.
 WORDS: Mapping[str, str] = {
@@ -103,6 +103,13 @@ def created(item: Item, change: Change) -> Iterator[Step]:
     # An extension brings its own.
     if item.attributes.get("comment") is not None and item.key.kind != "extension":
         yield commented(item)
+
+
+def granted(key: Key, change: Change) -> Iterator[Step]:
+    """Grant once more what was granted on a view or a function that is made anew."""
+    for number, statement in enumerate(change.grants.get(key, ())):
+        why = "" if number else "As before: what is granted on it went with it."
+        yield execute(statement, rank.COMMENT, why=why)
 
 
 def commented(item: Item) -> Step:
@@ -217,6 +224,7 @@ ALTERERS: Mapping[str, Callable[[Item, Item, Change], list[Step] | None]] = {
     "enum": typedefs.enum_altered,
     "domain": typedefs.domain_altered,
     "domain constraint": typedefs.domain_constraint_altered,
+    "composite type": typedefs.composite_altered,
     "sequence": _sequence_altered,
     "extension": _extension_altered,
     "view": programs.view_altered,

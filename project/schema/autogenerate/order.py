@@ -77,6 +77,7 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
                 order.before(altering, order.numbers.get(("alter", other)))
     order.by_whole()
     order.by_name()
+    order.by_persistence(change)
     return _sorted(actions, order.later)
 
 
@@ -137,6 +138,16 @@ class _Order:
                     self.before(self.numbers.get(("create", Key(whole, key.name[:2]))), number)
             elif what == "drop":
                 self.before(number, self.numbers.get(("create", key)))
+
+    def by_persistence(self, change: Change) -> None:
+        """Nothing that is logged refers to what is not: that becomes so last, and logged first."""
+        for key, built in self.built.items():
+            one = Key("table", key.name[:2])
+            for other in {Key("table", other.name[:2]) for other in built} - {one}:
+                numbers = [self.numbers.get(("alter", table)) for table in (one, other)]
+                if key.kind == "constraint" and other in change.after.items:
+                    lasts = change.after.items[other].attributes["persistence"] == "permanent"
+                    self.before(*(reversed(numbers) if lasts else numbers))
 
     def by_name(self) -> None:
         """Make a relation or a type after another one of its name, of whatever kind, is gone."""

@@ -6,8 +6,10 @@ needs and before those that drop what it still stands on (:mod:`order`); among t
 order that a reader expects (:mod:`rank`).
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from project.schema.autogenerate import (
     columns,
@@ -23,7 +25,7 @@ from project.schema.autogenerate.definitions import parse, path
 from project.schema.autogenerate.order import PARTS, Action, arranged, ordered
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.text import literal
-from project.schema.snapshot import MISSING, Difference, Item, Key
+from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
 #: What can be dropped and made anew without losing rows.
 PROGRAMS = {"view", "policy", "rule", "trigger", "function"}
@@ -97,11 +99,24 @@ def _drops(drops: Collection[Key], anew: Collection[Key], change: Change) -> Ite
     gone = {key.name for key in drops if key.kind in {"table", "view"}}
     for key in sorted(drops):
         if not _goes_along(key, drops, gone, change) or (key in anew and key.name[:2] not in gone):
-            steps = list(_dropped(change.before.items[key], change))
+            steps = [*_defaults(key, None, change), *_dropped(change.before.items[key], change)]
             if steps and key not in anew and not change.back:
                 steps[0] = _cautioned(steps[0], key)
             yield Action("drop", key, tuple(steps))
     yield from _circular(gone, change)
+
+
+def _defaults(function: Key, snapshot: Snapshot | None, change: Change) -> Iterator[Step]:
+    """Set the defaults in which a function stands that is made anew; none, before it goes."""
+    if function.kind != "function" or function not in change.after.items:
+        return
+    for key, built in sorted(change.built_before.items()):
+        both = key in change.before.items and key in change.after.items
+        if key.kind != "column" or function not in built or not both:
+            continue
+        if not change.before.items[key].attributes.get("generated"):
+            default = snapshot.items[key].attributes.get("default") if snapshot else None
+            yield columns.default_set(key, None if default is None else str(default))
 
 
 def _cautioned(step: Step, key: Key) -> Step:
@@ -184,7 +199,11 @@ def _creates(creates: Collection[Key], change: Change) -> Iterator[Action]:
         elif key.kind == "index":
             steps = indexes.added(item, change)
         else:
-            steps = objects.created(item, change)
+            steps = chain(
+                objects.created(item, change),
+                _defaults(key, change.after, change),
+                objects.granted(key, change),
+            )
         yield Action("create", key, tuple(steps))
     for item in creation.late(order, change):
         yield Action("create", item.key, tuple(constraints.added(item, change)))
@@ -221,13 +240,33 @@ def _must_go(dependent: Key, key: Key, change: Change) -> bool:
     if dependent.kind in {"constraint", "index"}:
         replaced = key in change.before.items and key in change.after.items
         refers = str(item.attributes.get("definition")).startswith("FOREIGN KEY")
-        if key.kind == "column" and _becomes_another_enum(key, change):
-            # As text or as an enum, it compares with other operators.
-            return bool(differing(item, change.after.items[dependent]) & {"definition"})
-        return key.kind in rebuilding.KINDS or (
-            replaced and (anew or (key.kind == "constraint" and refers))
-        )
+        otherwise = _is_compared_otherwise(key, change)
+        if key.kind == "column" and (otherwise or _becomes_another_enum(key, change)):
+            # It is compared with other operators; for a while a foreign key has none at all.
+            changed = differing(item, change.after.items[dependent]) & {"definition"}
+            return (refers and otherwise) or bool(changed)
+        # A foreign key lets go of the key or the index that it was made for, for good or not.
+        needed = refers and key.kind in {"constraint", "index"}
+        return key.kind in rebuilding.KINDS or needed or (replaced and anew)
     return dependent.kind == "statistics" and anew
+
+
+#: Types that PostgreSQL compares with each other by one index.
+COMPARED = {
+    **dict.fromkeys(("smallint", "integer", "bigint"), "whole"),
+    **dict.fromkeys(("text", "character varying"), "text"),
+}
+
+
+def _is_compared_otherwise(column: Key, change: Change) -> bool:
+    """Tell whether a column's type becomes one that the old one does not compare with."""
+    if column.kind != "column" or column not in change.after.items:
+        return False
+    found = set()
+    for side in (change.before, change.after):
+        type_ = re.sub(r"\(.*?\)", "", str(side.items[column].attributes["type"])).strip()
+        found.add(COMPARED.get(type_, type_))
+    return len(found) > 1
 
 
 def _becomes_another_enum(column: Key, change: Change) -> bool:

@@ -24,7 +24,15 @@ from alembic.script import ScriptDirectory
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import entrance, expanding, expansion, hints, questions, workbench
+from project.schema.autogenerate import (
+    entrance,
+    expanding,
+    expansion,
+    hints,
+    questions,
+    synonym,
+    workbench,
+)
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
@@ -176,13 +184,16 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
 
 
 def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.MigrationScript]:
-    """Return the revisions that take the place of one, where a column is to be expanded."""
+    """Return the revisions that take the place of one, where something is to be expanded."""
     assert session.declared is not None  # noqa: S101
+    asked = session.bench, session.declared
     with _told(session):
-        wanted = expansion.wanted(session.bench, session.declared)
-        if wanted is None:
+        if column := expansion.wanted(*asked):
+            parts = expanding.sequence(*asked, column, session.folder)
+        elif table := synonym.wanted(*asked):
+            parts = synonym.sequence(*asked, table, session.folder)
+        else:
             return [script]
-        parts = expanding.sequence(session.bench, session.declared, wanted, session.folder)
     _show_locks(session, parts)
     scripts: list[ops.MigrationScript] = []
     for number, part in enumerate(parts):

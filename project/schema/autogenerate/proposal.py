@@ -15,7 +15,7 @@ from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.catalog.dependencies import dependencies
+from project.schema.catalog.dependencies import dependencies, grants
 from project.schema.remedy import shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
 from project.schema.source import SourceError
@@ -79,15 +79,15 @@ def propose(
     pending, done = hinting.to_do(declared.renames, bench.before.catalog, bench.after.catalog)
     notes = tuple(map(hinting.removable, done))
     trial = Trial(bench, folder, bench.before.catalog)
-    renamed = [*pending]
-    for rename in pending:
-        trial.rename(_as_it_is(rename, trial.catalog()))
+    renamed = [*renames.in_turn(pending)]
+    for rename in renamed:
+        trial.rename(_as_it_is(rename, trial.catalog()), _breaks(rename, declared))
     differing = bench.to_models(trial.catalog())
     for suspicion in renames.suspicions(
         differing, trial.catalog(), bench.after.catalog, declared.new
     ):
         if ask(suspicion):
-            trial.rename(suspicion.rename)
+            trial.rename(suspicion.rename, _breaks(suspicion.rename, declared))
             renamed.append(suspicion.rename)
     hints = declared.hints
     while True:
@@ -110,6 +110,18 @@ def propose(
     except RefusedError as refusal:
         irreversible = str(refusal)
     return Proposal(tuple(first), upgrade, downgrade, irreversible, tuple(renamed), notes)
+
+
+def _breaks(rename: Rename, declared: Declared) -> str:
+    """Say that a rename breaks the running release, and how to have one that does not."""
+    kept = rename.new[:2] in declared.expand or rename.new in declared.expand
+    small = {("*",), rename.new[:2]} & set(declared.hints.plain)
+    if rename.kind not in {"table", "column"} or kept or small:
+        return ""
+    return (
+        "The release that is running knows the old name. To have both for a while:\n"
+        f'info={{"expand": True}} on the {rename.kind}.'
+    )
 
 
 def _as_it_is(rename: Rename, catalog: Snapshot) -> Rename:
@@ -152,12 +164,27 @@ class Trial:
         self.steps += steps
         self._catalog = None
 
-    def rename(self, rename: Rename) -> None:
-        """Give something its new name; a schema that it moves to must be there."""
+    def rename(self, rename: Rename, why: str = "") -> None:
+        """Give something its new name; a schema that it moves to must be there.
+
+        What goes, and has that name still, makes way.
+
+        Args:
+            rename: What, and its names.
+            why: What a reader must know.
+
+        """
+        in_the_way = renames.in_the_way(rename, self.catalog())
+        if in_the_way is not None:
+            self.rename(renames.aside(in_the_way))
+        view = self.catalog().items.get(Key("view", rename.new))
+        if rename.kind == "table" and view is not None:
+            self.run([*objects.dropped(view)])
         schema = Key("schema", rename.new[:1])
         moves = rename.kind == "table" and schema not in self.catalog().items
         made = [objects.schema(rename.new[0])] if moves else []
-        self.run([*made, *renames.steps(rename)])
+        first, *others = renames.steps(rename)
+        self.run([*made, replace(first, why=why), *others])
 
     def differing(self, side: Side, *, back: bool) -> list[Difference]:
         """Tell what is still different; on the way back, also in print."""
@@ -177,7 +204,7 @@ class Trial:
             if not differing:
                 break
             same = renames.same_but_for_name(differing, self.catalog(), side.catalog)
-            for rename in same:
+            for rename in renames.in_turn(same):
                 self.rename(rename)
             differing = self.differing(side, back=back) if same else differing
             if not differing:
@@ -202,6 +229,7 @@ class Trial:
             built_after=side.built,
             sequences=self.bench.sequences(),
             statements=side.statements,
+            grants=grants(self.bench.trying),
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),

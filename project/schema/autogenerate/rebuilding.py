@@ -8,6 +8,7 @@ from project.schema.autogenerate.definitions import strings
 from project.schema.autogenerate.objects import created
 from project.schema.autogenerate.step import Step, execute, once, set_column
 from project.schema.autogenerate.text import cut, dotted, quoted, string
+from project.schema.autogenerate.typedefs import is_altered_in_place
 from project.schema.snapshot import Item, Key, Snapshot
 
 #: Types whose labels, base or subtype cannot be changed in place.
@@ -22,6 +23,8 @@ def is_rebuilt(key: Key, change: Change) -> bool:
         # Labels can be added in place; one that goes or moves cannot.
         old, new = (strings(item.attributes["values"]) for item in (before, after))
         return [label for label in new if label in old] != old
+    if key.kind == "composite type" and is_altered_in_place(before, after):
+        return False
     unfit = {
         "domain": {"type", "collation"},
         "range": {"subtype", "operator class", "collation", "multirange"},

@@ -12,9 +12,9 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 from project.schema.autogenerate import rank
-from project.schema.autogenerate.change import Path
-from project.schema.autogenerate.step import Step, call, execute
-from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, string
+from project.schema.autogenerate.change import Path, differing
+from project.schema.autogenerate.step import Step, call, execute, once
+from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
 #: How many of their columns two tables share, from 0 to 1, if one may be the other renamed.
@@ -52,7 +52,7 @@ def steps(rename: Rename) -> Iterator[Step]:
     elif rename.kind == "column":
         *schema, table, column = old
         becomes = f"RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}"
-        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND attname = {string(column)}"
+        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND NOT attisdropped AND attname"
         yield Step(
             call(
                 "op.alter_column",
@@ -63,27 +63,31 @@ def steps(rename: Rename) -> Iterator[Step]:
             ),
             rank.RENAME,
             again=_once(
-                f"SELECT FROM pg_attribute WHERE {where} AND NOT attisdropped",
+                f"SELECT FROM pg_attribute WHERE {where}",
+                (column, new[-1]),
                 f"ALTER TABLE {dotted(old[:2])} {becomes}",
             ),
         )
     elif rename.kind == "constraint":
         becomes = f"RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
         sql = f"ALTER TABLE {dotted(old[:2])} {becomes}"
-        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname = {string(old[-1])}"
-        again = _once(f"SELECT FROM pg_constraint WHERE {where}", sql)
+        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname"
+        again = _once(f"SELECT FROM pg_constraint WHERE {where}", (old[-1], new[-1]), sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     elif rename.kind == "index":
-        sql = f"ALTER INDEX {{}}{dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
-        yield execute(sql.format(""), rank.RENAME, again=sql.format("IF EXISTS "))
+        sql = f"ALTER INDEX {dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
+        where = f"relnamespace = {string(quoted(old[0]))}::regnamespace AND relname"
+        again = _once(f"SELECT FROM pg_class WHERE {where}", (old[-1], new[-1]), sql)
+        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     elif rename.kind == "label":
         sql = f"ALTER TYPE {dotted(old[:-1])} RENAME VALUE {string(old[-1])} TO {string(new[-1])}"
-        where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel = {string(old[-1])}"
-        again = _once(f"SELECT FROM pg_enum WHERE {where}", sql)
+        where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel"
+        again = _once(f"SELECT FROM pg_enum WHERE {where}", (old[-1], new[-1]), sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     else:
         sql = f"ALTER TYPE {dotted(old)} RENAME TO {quoted(new[-1])}"
-        again = _once(f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL", sql)
+        there = f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL"
+        again = execute(once(there, sql), 0).code
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
 
 
@@ -102,9 +106,78 @@ def _table(old: Path, new: Path) -> Iterator[Step]:
         )
 
 
-def _once(condition: str, statement: str) -> str:
-    """Rename what still has its old name; the statement knows no IF EXISTS."""
-    return execute(f"DO $$ BEGIN IF EXISTS ({condition}) THEN {statement}; END IF; END $$", 0).code
+def _once(query: str, names: tuple[str, str], statement: str) -> str:
+    """Rename what still has its old name, and not what has that name since: knows no IF EXISTS.
+
+    Args:
+        query: It finds something of the name that follows ``=``.
+        names: The old one and the new one.
+        statement: What renames.
+
+    """
+    old, new = (f"{query} = {string(name)}" for name in names)
+    return execute(once(f"{old} AND NOT EXISTS ({new})", statement), 0).code
+
+
+def in_turn(renames: Iterable[Rename]) -> Iterator[Rename]:
+    """Put renames into an order in which each new name is free; in a circle, one steps aside."""
+    left = list(renames)
+    while left:
+        taken = {_place(rename.kind, rename.old) for rename in left}
+        free = next((r for r in left if _place(r.kind, r.new) not in taken), None)
+        if free is None:
+            first = left.pop(0)
+            away = aside(Key(first.kind, first.old))
+            yield away
+            left.append(Rename(first.kind, away.new, first.new))
+        else:
+            left.remove(free)
+            yield free
+
+
+def aside(key: Key) -> Rename:
+    """Let something make way for another one of its name."""
+    return Rename(key.kind, key.name, (*key.name[:-1], cut(f"{key.name[-1]}_aside")))
+
+
+def in_the_way(rename: Rename, catalog: Snapshot) -> Key | None:
+    """Find what has the new name; of an index, in its whole schema."""
+    if rename.kind not in {"index", "constraint"}:
+        key = Key(rename.kind, rename.new)
+        return key if key in catalog.items else None
+    if not _has_index(Key(rename.kind, rename.old), catalog):
+        key = Key("constraint", rename.new)
+        return key if key in catalog.items else None
+    return next(
+        (
+            item.key
+            for kind in ("index", "constraint")
+            for item in catalog.of_kind(kind)
+            if _place(kind, item.key.name) == _place(rename.kind, rename.new)
+            and _has_index(item.key, catalog)
+        ),
+        None,
+    )
+
+
+def _has_index(key: Key, catalog: Snapshot) -> bool:
+    definition = str(catalog.items[key].attributes["definition"])
+    return key.kind == "index" or not definition.startswith(("CHECK", "FOREIGN KEY", "NOT NULL"))
+
+
+def _place(kind: str, path: Path) -> Path:
+    """Return in what a name must be the only one; an index's in its schema."""
+    if kind in {"index", "constraint"}:
+        return "index", path[0], path[-1]
+    return kind, *path
+
+
+def apart(was: Key, becomes: Key, old: Snapshot, new: Snapshot) -> int:
+    """Count in how much something differs from what it may become."""
+    if was.kind == "table":
+        here, there = _columns(was, old), _columns(becomes, new)
+        return ((here - there) + (there - here)).total()
+    return len(differing(old.items[was], new.items[becomes]))
 
 
 def same_but_for_name(

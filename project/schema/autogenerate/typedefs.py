@@ -1,12 +1,13 @@
 """Operations on types that a user makes: enums, domains, composites, ranges; and collations."""
 
+import re
 from collections.abc import Iterator
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import plainly, strings
 from project.schema.autogenerate.step import Step, execute, once
-from project.schema.autogenerate.text import dotted, quoted, string
+from project.schema.autogenerate.text import dotted, quoted, string, unquoted
 from project.schema.snapshot import Item, Key
 
 
@@ -75,7 +76,7 @@ def domain(item: Item, _: Change) -> Iterator[Step]:
 def domain_altered(before: Item, after: Item, _: Change) -> list[Step] | None:
     """Change a domain's default or whether it may be NULL."""
     names = differing(before, after) - {"comment"}
-    if not names <= {"default", "nullable"}:
+    if not names <= {"default", "nullable", "not null name"}:
         return None
     alter = f"ALTER DOMAIN {dotted(after.key.name)}"
     steps = []
@@ -83,8 +84,15 @@ def domain_altered(before: Item, after: Item, _: Change) -> list[Step] | None:
         default = after.attributes.get("default")
         words = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
         steps.append(execute(f"{alter} {words}", rank.CREATE_TYPE))
+    usual = f"{after.key.name[-1]}_not_null"
+    old, new = (str(item.attributes.get("not null name") or usual) for item in (before, after))
     if "nullable" in names:
-        words = "DROP NOT NULL" if after.attributes["nullable"] else "SET NOT NULL"
+        # A constraint of its own from PostgreSQL 17 on, and until then a word.
+        given = "SET NOT NULL" if new == usual else f"ADD CONSTRAINT {quoted(new)} NOT NULL"
+        words = "DROP NOT NULL" if after.attributes["nullable"] else given
+        steps.append(execute(f"{alter} {words}", rank.ALTER_COLUMN))
+    elif old != new and not after.attributes["nullable"]:
+        words = f"RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
         steps.append(execute(f"{alter} {words}", rank.ALTER_COLUMN))
     return steps
 
@@ -120,6 +128,51 @@ def composite(item: Item, _: Change) -> Iterator[Step]:
     """Create a composite type."""
     listed = ", ".join(strings(item.attributes["attributes"]))
     yield _type(item, f"CREATE TYPE {dotted(item.key.name)} AS ({listed})")
+
+
+def _attributes(item: Item) -> dict[str, str]:
+    """Return the attributes of a composite type: each as it is defined, by its name in SQL."""
+    found = {}
+    for text in strings(item.attributes["attributes"]):
+        name = re.match(r'"(?:[^"]|"")*"|\S+', text)
+        assert name is not None, text  # noqa: S101
+        found[name[0]] = text
+    return found
+
+
+def is_altered_in_place(before: Item, after: Item) -> bool:
+    """Tell whether attributes of a composite type only go, or come after all others."""
+    old, new = _attributes(before), _attributes(after)
+    kept = [text for name, text in old.items() if name in new]
+    return list(new.values())[: len(kept)] == kept
+
+
+def composite_altered(before: Item, after: Item, change: Change) -> list[Step] | None:
+    """Add attributes of a composite type and drop some; rows that have it are not written anew."""
+    if "attributes" not in differing(before, after) or not is_altered_in_place(before, after):
+        return None
+    old, new = _attributes(before), _attributes(after)
+    name = dotted(after.key.name)
+    steps = []
+    for attribute in old:
+        if attribute not in new:
+            drop = f"ALTER TYPE {name} DROP ATTRIBUTE {{}}{attribute}"
+            steps.append(
+                execute(
+                    drop.format(""),
+                    rank.CREATE_TYPE,
+                    why="" if change.back else f"loses: {name}.{attribute}, of all that have it",
+                    again=drop.format("IF EXISTS "),
+                )
+            )
+    for attribute, text in new.items():
+        if attribute not in old:
+            add = f"ALTER TYPE {name} ADD ATTRIBUTE {text}"
+            where = f"attrelid = {string(name)}::regclass"
+            where += f" AND attname = {string(unquoted(attribute))}"
+            missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE {where})"
+            steps.append(execute(add, rank.CREATE_TYPE, again=once(missing, add)))
+    return steps
 
 
 def range_(item: Item, _: Change) -> Iterator[Step]:

@@ -208,3 +208,45 @@ def statements(connection: psycopg.Connection) -> Mapping[Key, str]:
     with pinned(connection):
         rows = connection.execute(_FUNCTIONS.encode()).fetchall()
     return {Key("function", tuple(name)): str(definition) for name, definition in rows}
+
+
+_GRANTS = f"""
+    WITH {VISIBLE},
+    thing AS (
+        SELECT 'view' AS kind, ARRAY[nspname, relname] AS name,
+            class.oid::regclass::text AS called, relacl AS given, relowner AS owner
+        FROM pg_class AS class JOIN visible_schema AS schema ON schema.oid = relnamespace
+        WHERE relkind IN ('v', 'm')
+        UNION ALL
+        SELECT 'function', ARRAY[nspname, {FUNCTION_NAME}],
+            CASE prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
+            || proc.oid::regprocedure::text, proacl, proowner
+        FROM pg_proc AS proc JOIN visible_schema AS schema ON schema.oid = pronamespace
+    )
+    SELECT kind, name, 'REVOKE ALL ON ' || called || ' FROM PUBLIC', 0 AS place FROM thing
+    WHERE kind = 'function' AND NOT EXISTS (SELECT FROM aclexplode(given) WHERE grantee = 0)
+        AND given IS NOT NULL
+    UNION ALL
+    SELECT kind, name, format('GRANT %s ON %s TO %s%s',
+        string_agg(privilege_type, ', ' ORDER BY privilege_type), called,
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
+        CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END), 1
+    FROM thing, aclexplode(given)
+    WHERE grantee <> owner AND (kind, grantee) <> ('function', 0)
+    GROUP BY kind, name, called, grantee, is_grantable
+    ORDER BY 1, 2, 4, 3
+"""
+
+
+def grants(connection: psycopg.Connection) -> Mapping[Key, list[str]]:
+    """Read the statements that grant on views and functions what is granted, to others than owners.
+
+    Args:
+        connection: In no transaction.
+
+    """
+    found: dict[Key, list[str]] = {}
+    with pinned(connection):
+        for kind, name, statement, _ in connection.execute(_GRANTS.encode()):
+            found.setdefault(Key(kind, tuple(name)), []).append(statement)
+    return found

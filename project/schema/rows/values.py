@@ -19,6 +19,9 @@ from project.schema.rows.simple import (
     QUOTED,
 )
 
+#: The last moment of a second, as far as PostgreSQL counts.
+MICROSECONDS = "999999"
+
 #: How types differ in what makes a value of them, in the letters of ``pg_type.typtype``: base,
 #: composite, domain, enum, range, multirange; and array, which PostgreSQL counts as base types.
 Kind = Literal["b", "c", "d", "e", "r", "m", "array"]
@@ -142,9 +145,9 @@ def _extremes(type_: Type) -> list[str]:
         return ends if type_.name == "bit" else ["", *ends]
     if type_.name in EXTREMES:
         # A precision rounds, and rounding up from the last microsecond leaves the type's range.
-        rounds = type_.modifier >= 0
-        ends = EXTREMES[type_.name]
-        return [value.replace(".999999", "") for value in ends] if rounds else ends
+        digits = type_.modifier if 0 <= type_.modifier <= len(MICROSECONDS) else len(MICROSECONDS)
+        last = f".{MICROSECONDS[:digits]}" if digits else ""
+        return [value.replace(f".{MICROSECONDS}", last) for value in EXTREMES[type_.name]]
     if type_.name in ORDINARY:
         return [ORDINARY[type_.name](0)]
     length = type_.length
