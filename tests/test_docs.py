@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 from project.app import make_app
 from project.database import ROOT, Connections
 from project.revisions import read_history
-from project.schema.__main__ import parser
+from project.schema.command import parser
 from project.settings import Settings
 
 from .transcript import Terminal

@@ -7,6 +7,7 @@ after are compared, and what the release still running would send is sent before
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -75,8 +76,12 @@ def review(  # noqa: PLR0913
         models = stack.enter_context(old.project.open(base)) if old.project else None
         project.begin(base)
         progress("bringing a database to where production stands")
-        for revision in plan.base:
-            source.upgrade(base, revision)
+        with ThreadPoolExecutor(1) as aside:
+            # A copy is made of a database that nobody uses, so this must be over by then.
+            importing = [aside.submit(models.imports)] if models else []
+            for revision in plan.base:
+                source.upgrade(base, revision)
+            wait(importing)  # whether it succeeded, those say who ask the models something
         bench = Bench(
             server,
             base,

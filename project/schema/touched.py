@@ -88,13 +88,14 @@ def fill(
         new = {parent for child in new for parent in parents.get(child, ())} - reached
         reached |= new
     everything = names(connection)
+    known = rows.tables(connection, values)
     for wanted, count in ((reached, FEW_ROWS), (most, ROWS)):
         rows.fill(
             connection,
             seed=SEED,
             rows=count,
             leave_out=[*leave_out, *(everything - wanted)],
-            values=values,
+            known=known,
         )
     # How many rows there are tells the observer how large a part a statement reads or changes.
     for name in sorted(reached):
