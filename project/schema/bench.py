@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from project.schema import compatibility, probing, scratch, touched, undoing
+from project.schema import compatibility, consequences, probing, scratch, touched, undoing
 from project.schema.attempts import Stand, left_nothing, same_failure, thin, whole
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
@@ -165,7 +165,8 @@ class Bench:
         rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
         trial.findings += data.lost(rows_before, rows_after, connection)
         found = compatibility.changes(running.asked, stand.old, new)
-        trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
+        unused = running.unused(stand.old, new)
+        trial.findings += self._compatibility(trial, found, unused, connection)
         trial.findings += failure.invalid_indexes(before, after)
         trial.findings += availability.references_without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
@@ -182,7 +183,11 @@ class Bench:
         return self.wanted | oids
 
     def _compatibility(
-        self, trial: Trial, found: Sequence[compatibility.Change], unused: set[str]
+        self,
+        trial: Trial,
+        found: Sequence[compatibility.Change],
+        unused: set[str],
+        connection: Connection,
     ) -> Iterator[Finding]:
         lost = {
             finding.object.partition(" ")[2]
@@ -191,7 +196,9 @@ class Bench:
         }
         yield from compatibility.broken(found, trial.before, lost, unused)
         differing = differences(trial.before, trial.after)
-        yield from compatibility.of_catalog(differing, trial.before, trial.after)
+        yield from consequences.of_catalog(differing, trial.before, trial.after)
+        yield from consequences.references(trial.before, trial.after)
+        yield from consequences.renamed_sequences(trial.observation.before, connection)
 
     def _there_and_back(
         self,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.probes import Probe
+from project.schema.probes import Probe, Relation
 from project.schema.probing import Outcome
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot
+from project.schema.snapshot import Key, Snapshot
 
 #: Classes of errors that speak of the value: another one would have passed.
 OF_VALUES = ("22", "23")
@@ -31,6 +31,15 @@ class Change:
     before: Outcome
     after: Outcome
     partly: bool = False  # others of its kind still work on that table
+    found: bool = False  # the row that it speaks of is there as before
+
+    @property
+    def swallowed(self) -> bool:
+        """Whether it succeeds and writes nothing, as a rule or a trigger can have it."""
+        wrote, writes = self.before.rows > 0, self.after.rows > 0
+        if self.after.sqlstate or writes or not wrote:
+            return False
+        return self.probe.kind == "INSERT" or (self.probe.kind in ("UPDATE", "DELETE") and self.found)
 
 
 def changes(
@@ -42,8 +51,20 @@ def changes(
         for probe, new in zip(asked, after, strict=True)
         if not new.sqlstate
     }
+    looked = {
+        (str(probe.relation), *probe.columns): old.rows == new.rows
+        for probe, old, new in zip(asked, before, after, strict=True)
+        if probe.kind == "WHERE" and not new.sqlstate
+    }
+
+    def found(relation: Relation) -> bool:
+        """Whether the values of the key that writing goes by are found as before."""
+        return bool(relation.key) and all(looked.get((str(relation), c)) for c in relation.key)
+
     return [
-        Change(probe, old, new, (str(probe.relation), probe.kind) in served)
+        Change(
+            probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation)
+        )
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -134,7 +155,9 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     probe, after = change.probe, change.after
     table = str(probe.relation)
     if not after.sqlstate:
-        if after.rows < change.before.rows and probe.kind != "INSERT":
+        if after.rows < change.before.rows:
+            if change.swallowed:
+                return "old-release-breaks"
             # One value that is not found any more may have been overwritten.
             whole = probe.kind == "SELECT"
             return "old-release-loses-rows" if whole and table not in lost else ""
@@ -189,96 +212,11 @@ def _numbered_anew(change: Change) -> bool:
 
 
 def _cause(change: Change) -> str:
+    if change.swallowed:
+        return "it succeeds, and nothing is written"
     if not change.after.sqlstate:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
     message = NO_COLUMN.sub(r'column "\1" does not exist', message)
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
-
-
-def of_catalog(
-    differing: Sequence[Difference], before: Snapshot, after: Snapshot
-) -> Iterator[Finding]:
-    """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
-
-    A type that changed is noticed by statements that are prepared; a label that is new, by an old
-    reader; a function that is gone, by whoever called it.
-    """
-    enums = {item.key.name[-1] for item in before.of_kind("enum")}
-    enums_now = {item.key.name[-1] for item in after.of_kind("enum")}
-    for difference in differing:
-        key, kind = difference.key, difference.key.kind
-        name = ".".join(key.name).removeprefix("public.")
-        if kind == "column" and difference.attribute == "type" and key in after.items:
-            if str(difference.expected) in enums and str(difference.found) not in enums_now:
-                yield _noted(
-                    _MAY,
-                    f"{name} is no {difference.expected} any more; drivers that name a parameter's"
-                    " type (asyncpg) fail to compare it.",
-                    f"column {name}",
-                    "# release code first that knows the new type",
-                )
-            yield _noted(
-                "prepared-statements",
-                f"The type of {name} changes: each open connection that has prepared a statement"
-                " with it fails once.",
-                f"column {name}",
-                "# close the pool's connections afterwards, or set prepare_threshold=None",
-            )
-        elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
-            yield _noted(
-                "old-release-reads-new-values",
-                f"{name} may be NULL now; the release still running has never met one there.",
-                f"column {name}",
-                "# release code first that reads a NULL",
-            )
-        elif kind == "table" and difference.attribute == "persistence":
-            if difference.found == "unlogged":
-                yield _noted(
-                    "not-crash-safe",
-                    f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
-                    f"table {name}",
-                    "",
-                )
-        elif kind == "enum" and difference.attribute == "values":
-            yield from _labels(difference, name)
-        elif kind == "enum" and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
-                f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
-                f"enum {name}",
-                "",
-            )
-        elif kind in ("function", "sequence") and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
-                f"The {kind} {name} is gone; whoever calls it fails.",
-                f"{kind} {name}",
-                "# drop it a release after the last caller",
-            )
-
-
-def _labels(difference: Difference, name: str) -> Iterator[Finding]:
-    old, new = difference.expected, difference.found
-    assert isinstance(old, tuple)  # noqa: S101
-    assert isinstance(new, tuple)  # noqa: S101
-    if added := [str(label) for label in new if label not in old]:
-        yield _noted(
-            "old-release-reads-new-values",
-            f"Once the new release writes {', '.join(map(repr, added))}, the one still running"
-            f" reads a label of {name} that it does not know: SQLAlchemy raises LookupError.",
-            f"enum {name}",
-            "# release code that knows the label first; write it from the next release on",
-        )
-    if gone := [str(label) for label in old if label not in new]:
-        yield Finding(
-            "old-release-breaks",
-            f"{', '.join(map(repr, gone))} is not a label of {name} any more: who writes it fails.",
-            object=f"enum {name}",
-            remedy="# keep the label, and stop writing it",
-        )
-
-
-def _noted(code: str, message: str, about: str, advice: str) -> Finding:
-    return Finding(code, message, level=CODES[code].level, object=about, remedy=advice)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from project.schema.connections import connected
 from project.schema.source import Source, SourceError, Watched
@@ -233,9 +234,8 @@ Told = Mapping[str, Any]
 
 
 def _relations(connection: "psycopg.Connection[Any]") -> dict[int, Told]:
-    query = f"SELECT to_json(found) FROM ({RELATIONS}) AS found"  # noqa: S608 - a constant
-    rows = connection.execute(query.encode())
-    return {told["oid"]: told for (told,) in rows}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {told["oid"]: told for told in cursor.execute(RELATIONS.encode())}
 
 
 def _relation(told: Told) -> Relation:
