@@ -11,7 +11,7 @@ from project.schema.configuration import Project
 from project.schema.observe import Observation, observe
 
 from .conftest import execute
-from .test_review import ENV, INI
+from .reviewed import ENV, INI
 
 BEFORE = """
 CREATE TABLE parent (id integer PRIMARY KEY, name varchar(10), CHECK (name <> 'x'));

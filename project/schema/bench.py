@@ -167,7 +167,7 @@ class Bench:
         found = compatibility.changes(running.asked, stand.old, new)
         unused = running.unused(stand.old, new)
         trial.findings += self._compatibility(trial, found, unused, connection)
-        trial.findings += failure.invalid_indexes(before, after)
+        trial.findings += failure.invalid_indexes(before, after, observation.own)
         trial.findings += availability.references_without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
         trial.findings += self._there_and_back(

@@ -21,6 +21,7 @@ OF_VALUES = ("22", "23")
 NO_COLUMN = re.compile(r'^column (?:\w+\.)*"?(\w+)"?(?: of relation "[^"]*")? does not exist$')
 
 NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
+OUT_OF_RANGE = "22003"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Change:
         wrote, writes = self.before.rows > 0, self.after.rows > 0
         if self.after.sqlstate or writes or not wrote:
             return False
-        return self.probe.kind == "INSERT" or (self.probe.kind in ("UPDATE", "DELETE") and self.found)
+        return self.probe.kind == "INSERT" or (
+            self.probe.kind in ("UPDATE", "DELETE") and self.found
+        )
 
 
 def changes(
@@ -62,9 +65,7 @@ def changes(
         return bool(relation.key) and all(looked.get((str(relation), c)) for c in relation.key)
 
     return [
-        Change(
-            probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation)
-        )
+        Change(probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation))
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -124,6 +125,8 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         message = f"SELECT on {table} finds fewer rows than before."
     elif code == "old-release-reads-new-values":
         message = f"SELECT on {table} gives {cause}."
+    elif shown.swallowed:
+        message = f"{', '.join(kinds)} on {table} writes nothing any more, without an error."
     else:
         message = f"{', '.join(kinds)} on {table} {'fail' if len(kinds) > 1 else 'fails'}: {cause}."
     return Finding(
@@ -153,18 +156,11 @@ _SEARCH = "# look for it in SQL that is written by hand, in reports and in other
 
 def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     probe, after = change.probe, change.after
-    table = str(probe.relation)
     if not after.sqlstate:
-        if after.rows < change.before.rows:
-            if change.swallowed:
-                return "old-release-breaks"
-            # One value that is not found any more may have been overwritten.
-            whole = probe.kind == "SELECT"
-            return "old-release-loses-rows" if whole and table not in lost else ""
-        return "old-release-reads-new-values" if _drifted(change.before, after) else ""
-    if after.sqlstate == DENIED and "for sequence" in after.message:
-        return _MAY
-    if after.sqlstate == DENIED and "row-level security" in after.message and change.partly:
+        return _of_success(change, lost)
+    if after.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
+        return ""  # it is the greatest number of all that is compared
+    if after.sqlstate == DENIED and _is_exception(change):
         return _MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
@@ -177,6 +173,23 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     if after.sqlstate.startswith(OF_VALUES) or not probe.usual:
         return _MAY
     return "old-release-breaks"
+
+
+def _of_success(change: Change, lost: set[str]) -> str:
+    probe, after = change.probe, change.after
+    if after.rows >= change.before.rows:
+        return "old-release-reads-new-values" if _drifted(change.before, after) else ""
+    if change.swallowed:
+        return "old-release-breaks"
+    # One value that is not found any more may have been overwritten.
+    whole = probe.kind == "SELECT"
+    return "old-release-loses-rows" if whole and str(probe.relation) not in lost else ""
+
+
+def _is_exception(change: Change) -> bool:
+    """Tell a right that is missed where the release need not use it, or not for all rows."""
+    said = change.after.message
+    return "for sequence" in said or ("row-level security" in said and change.partly)
 
 
 _MAY = "old-release-may-break"
@@ -213,7 +226,7 @@ def _numbered_anew(change: Change) -> bool:
 
 def _cause(change: Change) -> str:
     if change.swallowed:
-        return "it succeeds, and nothing is written"
+        return "nothing is written"
     if not change.after.sqlstate:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))

@@ -26,10 +26,11 @@ def of_catalog(
         key, kind = difference.key, difference.key.kind
         name = ".".join(key.name).removeprefix("public.")
         if kind == "column" and difference.attribute == "type" and key in after.items:
-            if str(difference.expected).rpartition(".")[2] in enums:
+            enum = str(difference.expected).removeprefix("public.")
+            if enum.rpartition(".")[2] in enums:
                 yield _noted(
                     _MAY,
-                    f"{name} is no {difference.expected} any more; drivers that name a parameter's"
+                    f"{name} is no {enum} any more; drivers that name a parameter's"
                     " type (asyncpg) fail to compare it.",
                     f"column {name}",
                     "# release code first that knows the new type",

@@ -133,6 +133,7 @@ class Statement:
     transaction: str  # the same for statements that share one; empty where it has its own
     locks: tuple[Lock, ...] = ()
     work: tuple[Work, ...] = ()
+    idle: float = 0.0  # milliseconds since the one before, in which Python had its turn
     lock_timeout: str = "0"
     can_share: bool = True  # whether PostgreSQL executes it in a transaction block
     error: Mapping[str, str] = field(default_factory=dict)  # message, sqlstate, …
@@ -283,6 +284,7 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
             note["sql"].strip(),
             note.get("milliseconds", 0.0),
             "" if note["alone"] else after.get("transaction", transaction),
+            idle=note.get("idle", 0.0),
             lock_timeout=after.get("lock_timeout", "0"),
             can_share=not note["alone"] or note["tried"] is not None,
             error={key: value for key, value in note.get("error", {}).items() if value},

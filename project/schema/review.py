@@ -17,8 +17,8 @@ from project.schema import policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
 from project.schema.finding import Finding, Report
-from project.schema.hazards import failure
 from project.schema.hazards.availability import Judge
+from project.schema.hazards.conditions import Conditions
 from project.schema.observe import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
 from project.schema.previous import previous
@@ -127,7 +127,7 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     failing = {(f.path, f.line) for f in sure}
     judged = [f for f in judge.findings(trial.observation) if (f.path, f.line) not in failing]
     findings = [*trial.findings, *judged]
-    conditions = failure.Conditions(trial.before, trial.after, bench.nulls)
+    conditions = Conditions(trial.before, trial.after, bench.nulls)
     told = {(finding.code, finding.line) for finding in findings}
     findings += [
         finding

@@ -102,6 +102,7 @@ class Watch:
 
     on: bool = False
     began: float = 0.0
+    ended: float = 0.0  # when the last statement had been looked at
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
@@ -182,6 +183,7 @@ class Watch:
         executemany: bool,
     ) -> None:
         note: dict[str, Any] = {"sql": statement, **_place(sys._getframe(2))}  # noqa: SLF001
+        note["idle"] = (time.perf_counter() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
             note["tried"] = _tried(connection, statement, parameters, executemany=executemany)
@@ -192,6 +194,7 @@ class Watch:
         note = self.statements[-1]
         note["milliseconds"] = (time.perf_counter() - self.began) * 1000
         note["after"] = json.loads(_answer(connection, _question(note)))
+        self.ended = time.perf_counter()
 
     def _note_failure(self, error: BaseException) -> None:
         note = self.statements[-1]

@@ -30,6 +30,9 @@ TABLES = """
 
 INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
 
+#: Half of the digits go, and what is left is printed as what was there.
+ROUNDED = ("double precision", "real")
+
 #: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
 SAME_CLOCK = "SELECT extract(epoch FROM {}::timestamp - {}::timestamp) % 1 = 0"
 
@@ -99,6 +102,10 @@ def lost(before: Picture, after: Picture, connection: Connection) -> Iterator[Fi
         if loss.column is None and detached and name in as_before:
             continue  # the rows are in a table of their own now
         yield from _finding(loss, before, as_before, types, connection)
+    for (schema, table, column), changed in types.items():
+        if changed == ROUNDED and before.contents.get((schema, table)):
+            about = f"{schema}.{table}.{column}".removeprefix("public.")
+            yield _cast(about, changed, "1.1 → 1.100000023841858, printed as 1.1")
 
 
 def _under_old_names(before: Picture, after: Picture) -> dict[Name, Rows]:
@@ -161,13 +168,19 @@ def _finding(
         if example := _not_cast_back(
             loss.column, before.contents[name], after[name], changed, connection
         ):
-            message = (
-                f"As {changed[1]}, {table}.{loss.column} does not hold all that {changed[0]} does."
-            )
-            yield Finding("cast-loses-data", message, object=about, found=example)
+            yield _cast(f"{table}.{loss.column}", changed, example)
     elif _is_value(loss):
         message = f"{loss.count} values of {table}.{loss.column} are replaced."
         yield _about("values-overwritten", message, about, loss)
+
+
+def _cast(column: str, types: tuple[str, str], example: str) -> Finding:
+    return Finding(
+        "cast-loses-data",
+        f"As {types[1]}, {column} does not hold all that {types[0]} does.",
+        object=f"column {column}",
+        found=example,
+    )
 
 
 def _is_value(loss: Loss) -> bool:

@@ -6,7 +6,7 @@ import re
 WIDER = (
     ("boolean", "integer"),
     ("smallint", "integer", "bigint", "numeric"),
-    ("real", "double precision"),
+    ("real", "double precision", "numeric"),
     ("date", "timestamp without time zone"),
     ("date", "timestamp with time zone"),
     ("json", "jsonb"),
@@ -36,6 +36,16 @@ def fits(old: str, new: str) -> bool:
         )
         and new_size is None
     )
+
+
+#: Bytes that an entry of a b-tree takes at most (a third of a page, "B-Tree Indexes").
+ENTRY = 2704
+
+
+def is_unlimited(type_: str) -> bool:
+    """Whether a value may be too long for an entry of a b-tree, which is compressed at best."""
+    name, size = _measured(type_)
+    return name in (*STRINGS, "bytea", "jsonb") and (size is None or size[0] > ENTRY)
 
 
 def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:

@@ -42,7 +42,7 @@ class Filling:
     refused: Mapping[Name, str]  # with the reason, in the server's words
 
 
-def fill(
+def fill(  # noqa: PLR0913
     connection: psycopg.Connection,
     *,
     seed: int,
