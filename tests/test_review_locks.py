@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from project.schema import scratch
 from project.schema.configuration import Project
-from project.schema.observe import Observation, observe
+from project.schema.observation import Observation
+from project.schema.observe import observe
 
 from .conftest import execute
 from .reviewed import ENV, INI

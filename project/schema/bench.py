@@ -13,7 +13,8 @@ from project.schema.configuration import UsageError
 from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
 from project.schema.hazards import availability, data, failure
-from project.schema.observe import Observation, observe
+from project.schema.observation import Observation
+from project.schema.observe import observe
 from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError

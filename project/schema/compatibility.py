@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.probes import Probe, Relation
+from project.schema.probe import Probe, Relation
 from project.schema.probing import Outcome
 from project.schema.snapshot import Key, Snapshot
 

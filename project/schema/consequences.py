@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from project.schema.connections import Connection
 from project.schema.finding import Finding, Level
 from project.schema.hazards.codes import CODES
-from project.schema.observe import Relation
+from project.schema.observation import Relation
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
 _MAY = "old-release-may-break"

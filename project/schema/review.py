@@ -19,7 +19,7 @@ from project.schema.configuration import Project
 from project.schema.finding import Finding, Report
 from project.schema.hazards.availability import Judge
 from project.schema.hazards.conditions import Conditions
-from project.schema.observe import MODES, Observation, Statement
+from project.schema.observation import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
 from project.schema.previous import previous
 from project.schema.selection import Selection

@@ -9,7 +9,7 @@ from project.schema import rows
 from project.schema.connections import Connection
 from project.schema.hazards.actions import actions
 from project.schema.hazards.data import Picture
-from project.schema.observe import Observation, Relation
+from project.schema.observation import Observation, Relation
 from project.schema.roundtrip import SEED
 from project.schema.rows.proposals import FIRST_EXTREME, LAST_EXTREME, WITH_NULLS
 from project.schema.snapshot import Snapshot, differences

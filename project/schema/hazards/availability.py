@@ -12,7 +12,7 @@ from project.schema.finding import Finding
 from project.schema.hazards import advice
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
-from project.schema.observe import Lock, Observation, Relation, Statement, Work
+from project.schema.observation import Lock, Observation, Relation, Statement, Work
 from project.schema.sizes import Sizes
 from project.schema.snapshot import Snapshot
 

@@ -3,7 +3,7 @@
 import re
 
 from project.schema.hazards.actions import Action
-from project.schema.observe import Statement
+from project.schema.observation import Statement
 
 
 def query(code: str, action: Action, statement: Statement) -> str:
