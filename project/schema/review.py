@@ -17,7 +17,8 @@ from project.schema import policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
 from project.schema.finding import Finding, Report
-from project.schema.hazards.availability import Judge
+from project.schema.hazards.actions import actions
+from project.schema.hazards.availability import MODEST, Judge
 from project.schema.hazards.conditions import Conditions
 from project.schema.observation import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
@@ -155,8 +156,11 @@ def _cause(finding: Finding, observation: Observation) -> Statement | None:
     if kind == "column":
         name, _, column = name.rpartition(".")
         names.add(column)
+    names.discard(name.rpartition(".")[2])  # which all of them name
     own = [s for s in observation.own if kind not in ("column", "table") or _touches(s, name)]
     named = [s for s in own if names & set(re.findall(r"\w+", s.sql))]
+    # Of those that name it, one that changes the schema is to blame before one that uses it.
+    named.sort(key=lambda statement: actions(statement.sql)[0].kind in MODEST)
     if kind in ("column", "table"):
         return next(iter([*named, *own]), None)
     return next((s for s in own if name.rpartition(".")[2] in re.findall(r"\w+", s.sql)), None)
