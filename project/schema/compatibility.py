@@ -6,7 +6,7 @@ what any release sends; *may break* is what it may send, for it was legal.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
@@ -21,7 +21,7 @@ OF_VALUES = ("22", "23")
 NO_COLUMN = re.compile(r'^column (?:\w+\.)*"?(\w+)"?(?: of relation "[^"]*")? does not exist$')
 
 NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
-OUT_OF_RANGE = "22003"
+OUT_OF_RANGE, CHECKED = "22003", "23514"
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
         return _MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
-    if after.constraint and not _numbered_anew(change) and _is_old(change, before):
+    others = after.constraint and after.sqlstate != CHECKED and not _numbered_anew(change)
+    if others and _is_old(change, before):
         return ""  # other rows are there: a consequence of what is told elsewhere
     if after.sqlstate == NOT_NULL:
         return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
@@ -232,4 +233,30 @@ def _cause(change: Change) -> str:
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
     message = NO_COLUMN.sub(r'column "\1" does not exist', message)
+    if change.after.sqlstate.startswith("22"):
+        message = re.sub(r': ".*', "", message)  # which value it is does not matter
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
+
+
+def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Tell that a rule on which rows that are there may fail is one for those to come, too.
+
+    Of rows that an expression makes alike, no statement above may have hit upon two.
+    """
+    told = {f.object for f in findings if f.code in ("old-release-breaks", _MAY)}
+    for finding in findings:
+        about = finding.object
+        if (
+            finding.code == "may-fail-duplicates"
+            and about.startswith("table ")
+            and about not in told
+        ):
+            told.add(about)
+            yield replace(
+                finding,
+                code=_MAY,
+                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on for a"
+                " row that is like another one.",
+                level=CODES[_MAY].level,
+                remedy=_ADVICE[_MAY],
+            )

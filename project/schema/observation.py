@@ -36,7 +36,9 @@ class Relation:
     name: str
     kind: str  # as in pg_class.relkind: "r" a table, "p" a partitioned one, "i" an index, …
     of: int  # the table of an index; 0 for others
-    parent: int  # what it is a partition of, or inherits from
+    parent: (
+        int  # what it is a partition of, or inherits from; of a sequence, whose numbers it gives
+    )
     rows: int
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from project.schema import policy, scratch
+from project.schema import compatibility, policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
 from project.schema.finding import Finding, Report
@@ -135,6 +135,7 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
         for finding in conditions.findings(trial.observation)
         if (finding.code, finding.line) not in told
     ]
+    findings += compatibility.of_duplicates(findings)
     return Review(trial, tuple(findings))
 
 

@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 RELATIONS = """
     SELECT class.oid::int8 AS oid, nspname AS schema, relname AS name, relkind::text AS kind,
         relpersistence::text AS persistence, reltuples AS rows,
-        coalesce(indrelid, 0)::int8 AS of, coalesce(inhparent, 0)::int8 AS parent,
+        coalesce(indrelid, 0)::int8 AS of, coalesce(inhparent, refobjid, 0)::int8 AS parent,
         coalesce(indisvalid, true) AS valid,
         coalesce(pg_relation_filenode(class.oid), 0)::int8 AS file,
         coalesce(pg_relation_size(class.oid), 0) AS bytes,
@@ -53,6 +53,8 @@ RELATIONS = """
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relnamespace
     LEFT JOIN pg_catalog.pg_index ON indexrelid = class.oid
     LEFT JOIN pg_catalog.pg_inherits ON inhrelid = class.oid AND inhseqno = 1
+    LEFT JOIN pg_catalog.pg_depend ON relkind = 'S' AND classid = 'pg_catalog.pg_class'::regclass
+        AND objid = class.oid AND refobjsubid > 0 AND deptype IN ('a', 'i')
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
 

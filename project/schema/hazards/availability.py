@@ -27,7 +27,9 @@ FOR_UPDATE = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b"
 
 #: A statement that takes a bounded number of rows at a time.
 BOUNDED = re.compile(
-    r"\bLIMIT\b|\bBETWEEN\b|\bFETCH\s+FIRST\b|<=?.*\bAND\b.*>|>=?.*\bAND\b.*<", re.IGNORECASE
+    r"\bLIMIT\b|\bBETWEEN\b|\bFETCH\s+FIRST\b|<=?.*\bAND\b.*>|>=?.*\bAND\b.*<"
+    r"|\bIN\s*\((?!\s*SELECT)|=\s*ANY\s*\((?!\s*(?:ARRAY\s*\()?\s*SELECT)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 #: The condition of an index that serves to find who refers: NULL refers to nobody.
@@ -191,19 +193,24 @@ class Judge:
     def _in_bulk(self, observation: Observation) -> Iterator[Finding]:
         """Add up what a line changes in a transaction: a loop of single rows locks them all."""
         total: dict[tuple[str, str, int, str, str], tuple[Statement, Work]] = {}
+        transactions: dict[tuple[str, int], set[str]] = {}
         for statement in observation.own:
+            place = (statement.file, statement.line)
+            transactions.setdefault(place, set()).add(statement.transaction)
+        for number, statement in enumerate(observation.own):
             bounded = BOUNDED.search(statement.sql) is not None
             locking = FOR_UPDATE.search(statement.sql) is not None
             for work in statement.work:
                 read = locking and not bounded and work.kind == "scan"
                 if (work.kind not in ("update", "delete") and not read) or work.table.kind == "m":
                     continue
-                if bounded and not statement.in_transaction:
+                several = len(transactions[statement.file, statement.line]) > 1
+                if bounded and (several or not statement.in_transaction):
                     continue
-                table = str(work.table)
-                place = (statement.transaction, statement.file, statement.line, work.kind, table)
-                _, last = total.get(place, (statement, replace(work, rows=0)))
-                total[place] = statement, replace(work, rows=last.rows + work.rows)
+                transaction = statement.transaction or f"alone {number}"
+                whole = (transaction, statement.file, statement.line, work.kind, str(work.table))
+                _, last = total.get(whole, (statement, replace(work, rows=0)))
+                total[whole] = statement, replace(work, rows=last.rows + work.rows)
         told: set[tuple[str, int, str]] = set()
         for statement, work in total.values():
             identity = (statement.file, statement.line, str(work.table))

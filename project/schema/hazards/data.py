@@ -13,6 +13,7 @@ from psycopg import sql
 from project.schema.connections import Connection
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
+from project.schema.hazards.fitting import STRINGS
 from project.schema.rows import Contents, Loss, Rows, losses, read
 
 Name = tuple[str, str]
@@ -212,8 +213,12 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         return False
     if types == ("json", "jsonb"):
         return True  # spaces and the order of members mean nothing
+    if types[1] == "bytea":
+        return True  # the expression says how it is encoded, and only that can be taken back
     if set(types) == INSTANTS:
         query = sql.SQL(SAME_CLOCK).format(sql.Literal(other), sql.Literal(one))
+    elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
+        return True
     else:
         query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
             sql.Literal(other),
@@ -221,13 +226,26 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
             sql.Literal(one),
             sql.SQL(types[0]),
         )
+    # Without a way back for the server, there is none to lose anything on.
+    return _answer(query, connection) is not False
+
+
+def _means(text: str, value: str, type_: str, connection: Connection) -> bool:
+    """Whether a text was the same value all along, however it was written."""
+    query = sql.SQL("SELECT {}::{} = {}::{}").format(
+        sql.Literal(text), sql.SQL(type_), sql.Literal(value), sql.SQL(type_)
+    )
+    return bool(_answer(query, connection))
+
+
+def _answer(query: sql.Composed, connection: Connection) -> bool | None:
+    """Ask the server, in UTC; None if it refuses, or does not know."""
     try:
         with connection.transaction():
             connection.execute("SET LOCAL timezone = 'UTC'")
             found = connection.execute(query).fetchone()
     except psycopg.Error:
-        # There is no way back for the server, so none to lose anything on.
-        return True
+        return None
     return bool(found and found[0])
 
 

@@ -19,11 +19,19 @@ WIDER = (
 #: Types of texts; without a size they hold any.
 STRINGS = ("text", "character varying", "character")
 
+#: Types that round to fewer digits of a second, and refuse none.
+ROUNDED = {
+    *("timestamp without time zone", "timestamp with time zone", "interval"),
+    *("time without time zone", "time with time zone"),
+}
+
 
 def fits(old: str, new: str) -> bool:
-    """Whether every value of a type is one of another."""
+    """Whether no value of a type is refused by another."""
     (one, old_size), (other, new_size) = _measured(old), _measured(new)
     if other in STRINGS and new_size is None:
+        return True
+    if one == other and one in ROUNDED:
         return True
     if one == other or (one in STRINGS and other in STRINGS):
         if one == "numeric" and old_size and new_size:
