@@ -255,8 +255,8 @@ def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
             yield replace(
                 finding,
                 code=_MAY,
-                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on for a"
-                " row that is like another one.",
+                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on"
+                " for a row that is like another one.",
                 level=CODES[_MAY].level,
                 remedy=_ADVICE[_MAY],
             )
