@@ -12,7 +12,7 @@ from project.app import make_app
 from project.database import ROOT
 from project.pool import Connections
 from project.revisions import read_history
-from project.schema.__main__ import parser
+from project.schema.command import parser
 from project.settings import Settings
 
 from .transcript import Terminal

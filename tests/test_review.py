@@ -1,129 +1,31 @@
 """`review`: what a migration really does is found, for the right reason, and nothing else."""
 
-import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from textwrap import dedent, indent
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from project.schema import scratch
-from project.schema.bench import Bench, Plan
 from project.schema.hazards import CODES
-from project.schema.review import Review, examine
-from project.schema.sizes import Sizes
-from project.schema.source import Source
 
 from .conftest import execute
-from .foreign import BESIDE
-
-FILE = tomllib.loads((Path(__file__).parent / "cases" / "review.toml").read_text())
-CASES: list[dict[str, Any]] = FILE["case"]
-
-ENV = """
-from alembic import context
-from sqlalchemy import create_engine
-
-separate = context.config.get_main_option("separate") == "yes"
-with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as connection:
-    context.configure(connection=connection, transaction_per_migration=separate)
-    with context.begin_transaction():
-        context.run_migrations()
-"""
-
-INI = f"""{BESIDE}separate = no
-
-[separate]
-script_location = %(here)s
-path_separator = os
-separate = yes
-"""
-
-REVISION = """
-from alembic import op
-import sqlalchemy as sa
-
-revision = "{name}"
-down_revision = {down!r}
-
-def upgrade():
-{up}
-
-def downgrade():
-    raise NotImplementedError("Not needed here.")
-"""
+from .reviewed import CASES, Reviewed, reviewed
 
 AXES = ("availability", "data", "compatibility", "failure")
 
 
-@dataclass
-class Cases:
-    """All cases as revisions of one project, and a database that stands where they begin."""
-
-    folder: Path
-    server: sa.URL
-    base: sa.URL
-    sources: dict[bool, Source]
-
-    def review(self, number: int, sizes: Sizes | None = None) -> Review:
-        case = CASES[number]
-        source = self.sources[bool(case.get("separate"))]
-        begin = f"setup{number}" if "setup" in case else "start"
-        names = [f"up{number}", *(f"more{number}_{n}" for n in range(len(case.get("more", ()))))]
-        with scratch.database(self.server, template=str(self.base.database)) as base:
-            if "setup" in case:
-                source.upgrade(base, begin)
-            bench = Bench(
-                self.server, base, source, Plan.of(source, names), [("public", "alembic_version")]
-            )
-            return examine(bench, sizes or Sizes())
-
-
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> Iterator[Cases]:
-    folder = tmp_path_factory.mktemp("review")
-    (folder / "alembic.ini").write_text(INI)
-    (folder / "env.py").write_text(ENV)
-    (folder / "versions").mkdir()
-
-    def write(name: str, down: str | None, up: str) -> None:
-        text = REVISION.format(name=name, down=down, up=indent(dedent(up).strip("\n"), "    "))
-        (folder / "versions" / f"{name}.py").write_text(text)
-
-    write("start", None, f"op.execute({FILE['base']!r})")
-    for number, case in enumerate(CASES):
-        down = "start"
-        if "setup" in case:
-            write(f"setup{number}", down, f"op.execute({case['setup']!r})")
-            down = f"setup{number}"
-        write(f"up{number}", down, case["up"])
-        down = f"up{number}"
-        for place, more in enumerate(case.get("more", ())):
-            write(f"more{number}_{place}", down, more)
-            down = f"more{number}_{place}"
-    with ExitStack() as stack:
-        base = stack.enter_context(scratch.database(scratch_server))
-        sources = {
-            separate: stack.enter_context(
-                Source.open(folder / "alembic.ini", scratch=base, section=section)
-            )
-            for separate, section in ((False, "alembic"), (True, "separate"))
-        }
-        sources[False].upgrade(base, "start")
-        yield Cases(folder, scratch_server, base, sources)
+def cases(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> Iterator[Reviewed]:
+    with reviewed(tmp_path_factory.mktemp("review"), scratch_server) as made:
+        yield made
 
 
 def version(server: sa.URL) -> int:
     return int(execute(server, "SHOW server_version_num")[0][0]) // 10000
 
 
-@pytest.mark.sample(11)
+@pytest.mark.sample(18)
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
-def test_a_migration_is_judged_by_what_it_does(cases: Cases, number: int) -> None:
+def test_a_migration_is_judged_by_what_it_does(cases: Reviewed, number: int) -> None:
     case = CASES[number]
     if case.get("since", 0) > version(cases.server):
         pytest.skip(f"PostgreSQL {case['since']} or newer")

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 
 from project.schema import scratch
 from project.schema.configuration import Project
-from project.schema.observe import Observation, observe
+from project.schema.observation import Observation
+from project.schema.observe import observe
 
 from .conftest import execute
-from .test_review import ENV, INI
+from .reviewed import ENV, INI
 
 BEFORE = """
 CREATE TABLE parent (id integer PRIMARY KEY, name varchar(10), CHECK (name <> 'x'));

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from project.schema import touched
 from project.schema.connections import Connection
 from project.schema.hazards.actions import actions
-from project.schema.observe import Observation
+from project.schema.observation import Observation
 from project.schema.probing import Outcome
 from project.schema.running import Running
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from project.schema import compatibility, probing, scratch, touched, undoing
+from project.schema import compatibility, consequences, probing, scratch, touched, undoing
 from project.schema.attempts import Stand, left_nothing, same_failure, thin, whole
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
 from project.schema.hazards import availability, data, failure
-from project.schema.observe import Observation, observe
+from project.schema.observation import Observation
+from project.schema.observe import observe
 from project.schema.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
@@ -165,8 +166,9 @@ class Bench:
         rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
         trial.findings += data.lost(rows_before, rows_after, connection)
         found = compatibility.changes(running.asked, stand.old, new)
-        trial.findings += self._compatibility(trial, found, running.unused(stand.old, new))
-        trial.findings += failure.invalid_indexes(before, after)
+        unused = running.unused(stand.old, new)
+        trial.findings += self._compatibility(trial, found, unused, connection)
+        trial.findings += failure.invalid_indexes(before, after, observation.own)
         trial.findings += availability.references_without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
         trial.findings += self._there_and_back(
@@ -182,7 +184,11 @@ class Bench:
         return self.wanted | oids
 
     def _compatibility(
-        self, trial: Trial, found: Sequence[compatibility.Change], unused: set[str]
+        self,
+        trial: Trial,
+        found: Sequence[compatibility.Change],
+        unused: set[str],
+        connection: Connection,
     ) -> Iterator[Finding]:
         lost = {
             finding.object.partition(" ")[2]
@@ -191,7 +197,9 @@ class Bench:
         }
         yield from compatibility.broken(found, trial.before, lost, unused)
         differing = differences(trial.before, trial.after)
-        yield from compatibility.of_catalog(differing, trial.before, trial.after)
+        yield from consequences.of_catalog(differing, trial.before, trial.after)
+        yield from consequences.references(trial.before, trial.after)
+        yield from consequences.renamed_sequences(trial.observation.before, connection)
 
     def _there_and_back(
         self,

@@ -6,13 +6,13 @@ what any release sends; *may break* is what it may send, for it was legal.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.probes import Probe
+from project.schema.probe import Probe, Relation
 from project.schema.probing import Outcome
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot
+from project.schema.snapshot import Key, Snapshot
 
 #: Classes of errors that speak of the value: another one would have passed.
 OF_VALUES = ("22", "23")
@@ -21,6 +21,7 @@ OF_VALUES = ("22", "23")
 NO_COLUMN = re.compile(r'^column (?:\w+\.)*"?(\w+)"?(?: of relation "[^"]*")? does not exist$')
 
 NOT_NULL, UNIQUE, BAD_TEXT, DENIED = "23502", "23505", "22P02", "42501"
+OUT_OF_RANGE, CHECKED = "22003", "23514"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,17 @@ class Change:
     before: Outcome
     after: Outcome
     partly: bool = False  # others of its kind still work on that table
+    found: bool = False  # the row that it speaks of is there as before
+
+    @property
+    def swallowed(self) -> bool:
+        """Whether it succeeds and writes nothing, as a rule or a trigger can have it."""
+        wrote, writes = self.before.rows > 0, self.after.rows > 0
+        if self.after.sqlstate or writes or not wrote:
+            return False
+        return self.probe.kind == "INSERT" or (
+            self.probe.kind in ("UPDATE", "DELETE") and self.found
+        )
 
 
 def changes(
@@ -42,8 +54,18 @@ def changes(
         for probe, new in zip(asked, after, strict=True)
         if not new.sqlstate
     }
+    looked = {
+        (str(probe.relation), *probe.columns): old.rows == new.rows
+        for probe, old, new in zip(asked, before, after, strict=True)
+        if probe.kind == "WHERE" and not new.sqlstate
+    }
+
+    def found(relation: Relation) -> bool:
+        """Whether the values of the key that writing goes by are found as before."""
+        return bool(relation.key) and all(looked.get((str(relation), c)) for c in relation.key)
+
     return [
-        Change(probe, old, new, (str(probe.relation), probe.kind) in served)
+        Change(probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation))
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -103,6 +125,8 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         message = f"SELECT on {table} finds fewer rows than before."
     elif code == "old-release-reads-new-values":
         message = f"SELECT on {table} gives {cause}."
+    elif shown.swallowed:
+        message = f"{', '.join(kinds)} on {table} writes nothing any more, without an error."
     else:
         message = f"{', '.join(kinds)} on {table} {'fail' if len(kinds) > 1 else 'fails'}: {cause}."
     return Finding(
@@ -132,20 +156,16 @@ _SEARCH = "# look for it in SQL that is written by hand, in reports and in other
 
 def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     probe, after = change.probe, change.after
-    table = str(probe.relation)
     if not after.sqlstate:
-        if after.rows < change.before.rows and probe.kind != "INSERT":
-            # One value that is not found any more may have been overwritten.
-            whole = probe.kind == "SELECT"
-            return "old-release-loses-rows" if whole and table not in lost else ""
-        return "old-release-reads-new-values" if _drifted(change.before, after) else ""
-    if after.sqlstate == DENIED and "for sequence" in after.message:
-        return _MAY
-    if after.sqlstate == DENIED and "row-level security" in after.message and change.partly:
+        return _of_success(change, lost)
+    if after.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
+        return ""  # it is the greatest number of all that is compared
+    if after.sqlstate == DENIED and _is_exception(change):
         return _MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
-    if after.constraint and not _numbered_anew(change) and _is_old(change, before):
+    others = after.constraint and after.sqlstate != CHECKED and not _numbered_anew(change)
+    if others and _is_old(change, before):
         return ""  # other rows are there: a consequence of what is told elsewhere
     if after.sqlstate == NOT_NULL:
         return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
@@ -154,6 +174,23 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     if after.sqlstate.startswith(OF_VALUES) or not probe.usual:
         return _MAY
     return "old-release-breaks"
+
+
+def _of_success(change: Change, lost: set[str]) -> str:
+    probe, after = change.probe, change.after
+    if after.rows >= change.before.rows:
+        return "old-release-reads-new-values" if _drifted(change.before, after) else ""
+    if change.swallowed:
+        return "old-release-breaks"
+    # One value that is not found any more may have been overwritten.
+    whole = probe.kind == "SELECT"
+    return "old-release-loses-rows" if whole and str(probe.relation) not in lost else ""
+
+
+def _is_exception(change: Change) -> bool:
+    """Tell a right that is missed where the release need not use it, or not for all rows."""
+    said = change.after.message
+    return "for sequence" in said or ("row-level security" in said and change.partly)
 
 
 _MAY = "old-release-may-break"
@@ -189,96 +226,37 @@ def _numbered_anew(change: Change) -> bool:
 
 
 def _cause(change: Change) -> str:
+    if change.swallowed:
+        return "nothing is written"
     if not change.after.sqlstate:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
     message = NO_COLUMN.sub(r'column "\1" does not exist', message)
+    if change.after.sqlstate.startswith("22"):
+        message = re.sub(r': ".*', "", message)  # which value it is does not matter
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
 
 
-def of_catalog(
-    differing: Sequence[Difference], before: Snapshot, after: Snapshot
-) -> Iterator[Finding]:
-    """Tell what follows from the catalogs alone: what only shows once somebody writes, or is open.
+def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Tell that a rule on which rows that are there may fail is one for those to come, too.
 
-    A type that changed is noticed by statements that are prepared; a label that is new, by an old
-    reader; a function that is gone, by whoever called it.
+    Of rows that an expression makes alike, no statement above may have hit upon two.
     """
-    enums = {item.key.name[-1] for item in before.of_kind("enum")}
-    enums_now = {item.key.name[-1] for item in after.of_kind("enum")}
-    for difference in differing:
-        key, kind = difference.key, difference.key.kind
-        name = ".".join(key.name).removeprefix("public.")
-        if kind == "column" and difference.attribute == "type" and key in after.items:
-            if str(difference.expected) in enums and str(difference.found) not in enums_now:
-                yield _noted(
-                    _MAY,
-                    f"{name} is no {difference.expected} any more; drivers that name a parameter's"
-                    " type (asyncpg) fail to compare it.",
-                    f"column {name}",
-                    "# release code first that knows the new type",
-                )
-            yield _noted(
-                "prepared-statements",
-                f"The type of {name} changes: each open connection that has prepared a statement"
-                " with it fails once.",
-                f"column {name}",
-                "# close the pool's connections afterwards, or set prepare_threshold=None",
+    told = {f.object for f in findings if f.code in ("old-release-breaks", _MAY)}
+    for finding in findings:
+        about = finding.object
+        if (
+            finding.code == "may-fail-duplicates"
+            and about.startswith("table ")
+            and about not in told
+        ):
+            told.add(about)
+            yield replace(
+                finding,
+                code=_MAY,
+                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on"
+                " for a row that is like another one.",
+                level=CODES[_MAY].level,
+                remedy=_ADVICE[_MAY],
             )
-        elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
-            yield _noted(
-                "old-release-reads-new-values",
-                f"{name} may be NULL now; the release still running has never met one there.",
-                f"column {name}",
-                "# release code first that reads a NULL",
-            )
-        elif kind == "table" and difference.attribute == "persistence":
-            if difference.found == "unlogged":
-                yield _noted(
-                    "not-crash-safe",
-                    f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
-                    f"table {name}",
-                    "",
-                )
-        elif kind == "enum" and difference.attribute == "values":
-            yield from _labels(difference, name)
-        elif kind == "enum" and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
-                f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
-                f"enum {name}",
-                "",
-            )
-        elif kind in ("function", "sequence") and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
-                f"The {kind} {name} is gone; whoever calls it fails.",
-                f"{kind} {name}",
-                "# drop it a release after the last caller",
-            )
-
-
-def _labels(difference: Difference, name: str) -> Iterator[Finding]:
-    old, new = difference.expected, difference.found
-    assert isinstance(old, tuple)  # noqa: S101
-    assert isinstance(new, tuple)  # noqa: S101
-    if added := [str(label) for label in new if label not in old]:
-        yield _noted(
-            "old-release-reads-new-values",
-            f"Once the new release writes {', '.join(map(repr, added))}, the one still running"
-            f" reads a label of {name} that it does not know: SQLAlchemy raises LookupError.",
-            f"enum {name}",
-            "# release code that knows the label first; write it from the next release on",
-        )
-    if gone := [str(label) for label in old if label not in new]:
-        yield Finding(
-            "old-release-breaks",
-            f"{', '.join(map(repr, gone))} is not a label of {name} any more: who writes it fails.",
-            object=f"enum {name}",
-            remedy="# keep the label, and stop writing it",
-        )
-
-
-def _noted(code: str, message: str, about: str, advice: str) -> Finding:
-    return Finding(code, message, level=CODES[code].level, object=about, remedy=advice)

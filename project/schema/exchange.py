@@ -18,6 +18,7 @@ WANTS = {
     "history": "read the migrations",
     "select": "find the revision {to}",
     "metadata": "read the models",
+    "models": "read the models",
     "upgrade": "upgrade to {to}",
     "downgrade": "downgrade to {to}",
     "step up": "upgrade to {to}",

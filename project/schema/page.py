@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from project.schema.compatibility import BY_HAND
 from project.schema.finding import Finding, Report, Section
 from project.schema.hazards.codes import CODES
-from project.schema.observe import Observation, Statement, Work
+from project.schema.observation import Observation, Statement, Work
 from project.schema.snapshot import Snapshot
 
 #: What of a statement is shown in the table; all of it stands below.

@@ -17,7 +17,7 @@ from project.schema.configuration import UsageError
 from project.schema.drift import graph
 from project.schema.finding import Finding, Level
 from project.schema.hazards.codes import CODES
-from project.schema.observe import Observation
+from project.schema.observation import Observation
 from project.schema.source import History, Revision
 
 MARK = re.compile(

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from project.schema.probes import Probe
+from project.schema.probe import Probe
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import sys
 import traceback
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn, Protocol
@@ -91,6 +92,12 @@ def forked(python: str, folder: Path, log: int) -> Begun:
         os.close(its_input)
         os.close(its_output)
     return _begun(process, requests, answers)
+
+
+def get_ready(python: str) -> None:
+    """Start an interpreter that processes are going to be forked from."""
+    with suppress(OSError):  # who forks is told
+        _forkserver(python)
 
 
 def _begun(process: Process, requests: int, answers: int) -> Begun:

@@ -7,18 +7,20 @@ after are compared, and what the release still running would send is sent before
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from project.schema import policy, scratch
+from project.schema import compatibility, policy, scratch
 from project.schema.bench import Bench, Plan, Trial
 from project.schema.configuration import Project
 from project.schema.finding import Finding, Report
-from project.schema.hazards import failure
-from project.schema.hazards.availability import Judge
-from project.schema.observe import MODES, Observation, Statement
+from project.schema.hazards.actions import actions
+from project.schema.hazards.availability import MODEST, Judge
+from project.schema.hazards.conditions import Conditions
+from project.schema.observation import MODES, Observation, Statement
 from project.schema.page import Reviewed, page
 from project.schema.previous import previous
 from project.schema.selection import Selection
@@ -75,8 +77,12 @@ def review(  # noqa: PLR0913
         models = stack.enter_context(old.project.open(base)) if old.project else None
         project.begin(base)
         progress("bringing a database to where production stands")
-        for revision in plan.base:
-            source.upgrade(base, revision)
+        with ThreadPoolExecutor(1) as aside:
+            # A copy is made of a database that nobody uses, so this must be over by then.
+            importing = [aside.submit(models.imports)] if models else []
+            for revision in plan.base:
+                source.upgrade(base, revision)
+            wait(importing)  # whether it succeeded, those say who ask the models something
         bench = Bench(
             server,
             base,
@@ -122,13 +128,14 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     failing = {(f.path, f.line) for f in sure}
     judged = [f for f in judge.findings(trial.observation) if (f.path, f.line) not in failing]
     findings = [*trial.findings, *judged]
-    conditions = failure.Conditions(trial.before, trial.after, bench.nulls)
+    conditions = Conditions(trial.before, trial.after, bench.nulls)
     told = {(finding.code, finding.line) for finding in findings}
     findings += [
         finding
         for finding in conditions.findings(trial.observation)
         if (finding.code, finding.line) not in told
     ]
+    findings += compatibility.of_duplicates(findings)
     return Review(trial, tuple(findings))
 
 
@@ -150,8 +157,11 @@ def _cause(finding: Finding, observation: Observation) -> Statement | None:
     if kind == "column":
         name, _, column = name.rpartition(".")
         names.add(column)
+    names.discard(name.rpartition(".")[2])  # which all of them name
     own = [s for s in observation.own if kind not in ("column", "table") or _touches(s, name)]
     named = [s for s in own if names & set(re.findall(r"\w+", s.sql))]
+    # Of those that name it, one that changes the schema is to blame before one that uses it.
+    named.sort(key=lambda statement: actions(statement.sql)[0].kind in MODEST)
     if kind in ("column", "table"):
         return next(iter([*named, *own]), None)
     return next((s for s in own if name.rpartition(".")[2] in re.findall(r"\w+", s.sql)), None)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from project.schema import probes, probing
 from project.schema.connections import Connection
-from project.schema.probes import Probe, Relation
+from project.schema.probe import Probe, Relation
 from project.schema.probing import Outcome
 from project.schema.source import Source, SourceError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from project.schema.configuration import UsageError
-from project.schema.observe import Relation, Work
+from project.schema.observation import Relation, Work
 
 #: Reads what :func:`load` reads; of the catalog only, so it costs nothing.
 QUERY = """

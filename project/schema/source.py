@@ -262,6 +262,15 @@ class Source:
         """
         return facts.metadata(self._exchange.ask("metadata", self._scratch))
 
+    def imports(self) -> None:
+        """Have the models imported, which takes its time and need not be waited for elsewhere.
+
+        Raises:
+            SourceError: env.py failed, or gives no metadata.
+
+        """
+        self._exchange.ask("models", self._scratch)
+
     def version_table(self) -> tuple[str, str]:
         """Tell schema and name of the table in which Alembic keeps the revision.
 

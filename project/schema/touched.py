@@ -9,7 +9,7 @@ from project.schema import rows
 from project.schema.connections import Connection
 from project.schema.hazards.actions import actions
 from project.schema.hazards.data import Picture
-from project.schema.observe import Observation, Relation
+from project.schema.observation import Observation, Relation
 from project.schema.roundtrip import SEED
 from project.schema.rows.proposals import FIRST_EXTREME, LAST_EXTREME, WITH_NULLS
 from project.schema.snapshot import Snapshot, differences
@@ -35,28 +35,52 @@ def names(connection: Connection) -> set[Name]:
 
 def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set[Name]:
     """Return the tables that the revisions lock, read or write, and what uses their types."""
+    before = observation.before
+    known = {(relation.schema, relation.name): relation for relation in before.values()}
+    named_ones = _differing(catalog, later) | _of_failures(observation)
+    relations = [known[name] for name in named_ones & known.keys()]
+    for statement in observation.own:
+        relations += [lock.relation for lock in statement.locks]
+        relations += [work.table for work in statement.work]
+    found: set[Name] = set()
+    for relation in relations:
+        table: Relation | None = before.get(relation.of, relation)
+        while table is not None:
+            found.add((table.schema, table.name))
+            table = before.get(table.parent)
+    return found
+
+
+def _differing(catalog: Snapshot, later: Snapshot) -> set[Name]:
+    """Name what is not what it was, and the tables that it matters to."""
     found: set[Name] = set()
     types: set[str] = set()
     for difference in differences(catalog, later):
         if difference.key.kind in ("enum", "domain", "domain constraint", "composite type"):
             types.add(difference.key.name[1])
+        if difference.key.kind == "publication":
+            found |= _without_key(catalog)  # whose rows cannot be named to a subscriber
         if len(difference.key.name) > 1:
             found.add((difference.key.name[0], difference.key.name[1]))
     for item in catalog.of_kind("column"):
         if any(name in str(item.attributes["type"]) for name in types):
             found.add((item.key.name[0], item.key.name[1]))
-    before = observation.before
-    for statement in observation.own:
-        relations = [lock.relation for lock in statement.locks]
-        for relation in [*relations, *(work.table for work in statement.work)]:
-            table: Relation | None = before.get(relation.of, relation)
-            while table is not None:
-                found.add((table.schema, table.name))
-                table = before.get(table.parent)
-        if statement.error:  # what it would have touched
-            found |= {named(action.table) for action in actions(statement.sql) if action.table}
-    known = {(relation.schema, relation.name) for relation in before.values()}
-    return found & known
+    return found
+
+
+def _of_failures(observation: Observation) -> set[Name]:
+    """Name what statements that failed would have touched."""
+    failed = (statement for statement in observation.own if statement.error)
+    return {named(a.table) for statement in failed for a in actions(statement.sql) if a.table}
+
+
+def _without_key(catalog: Snapshot) -> set[Name]:
+    with_key = {
+        item.key.name[:2]
+        for item in catalog.of_kind("constraint")
+        if str(item.attributes["definition"]).startswith("PRIMARY KEY")
+    }
+    return {(i.key.name[0], i.key.name[1]) for i in catalog.of_kind("table")} - with_key
 
 
 def named(table: str) -> Name:
@@ -88,13 +112,14 @@ def fill(
         new = {parent for child in new for parent in parents.get(child, ())} - reached
         reached |= new
     everything = names(connection)
+    known = rows.tables(connection, values)
     for wanted, count in ((reached, FEW_ROWS), (most, ROWS)):
         rows.fill(
             connection,
             seed=SEED,
             rows=count,
             leave_out=[*leave_out, *(everything - wanted)],
-            values=values,
+            known=known,
         )
     # How many rows there are tells the observer how large a part a statement reads or changes.
     for name in sorted(reached):

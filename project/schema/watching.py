@@ -19,20 +19,24 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+from project.schema import cursors
+
+Answer = TypeVar("Answer")
 
 #: Of each relation: what it is, its file, and what has been read and written so far. Both halves of
 #: each sum are needed: what a session has counted is handed over at some time after its commit.
 RELATIONS = """
     SELECT class.oid::int8 AS oid, nspname AS schema, relname AS name, relkind::text AS kind,
         relpersistence::text AS persistence, reltuples AS rows,
-        coalesce(indrelid, 0)::int8 AS of, coalesce(inhparent, 0)::int8 AS parent,
+        coalesce(indrelid, 0)::int8 AS of, coalesce(inhparent, refobjid, 0)::int8 AS parent,
         coalesce(indisvalid, true) AS valid,
         coalesce(pg_relation_filenode(class.oid), 0)::int8 AS file,
         coalesce(pg_relation_size(class.oid), 0) AS bytes,
@@ -49,6 +53,8 @@ RELATIONS = """
     JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relnamespace
     LEFT JOIN pg_catalog.pg_index ON indexrelid = class.oid
     LEFT JOIN pg_catalog.pg_inherits ON inhrelid = class.oid AND inhseqno = 1
+    LEFT JOIN pg_catalog.pg_depend ON relkind = 'S' AND classid = 'pg_catalog.pg_class'::regclass
+        AND objid = class.oid AND refobjsubid > 0 AND deptype IN ('a', 'i')
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
 
@@ -98,8 +104,10 @@ class Watch:
 
     on: bool = False
     began: float = 0.0
+    ended: float = 0.0  # when the last statement had been looked at
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
+    told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[list[dict[str, Any]]]:
@@ -108,12 +116,42 @@ class Watch:
             event.listen(sa.Engine, "before_cursor_execute", self._before)
             event.listen(sa.Engine, "after_cursor_execute", self._after)
             event.listen(sa.Engine, "handle_error", self._failed)
+            event.listen(sa.Engine, "engine_connect", self._connected)
             self.listens = True
         self.statements, self.on = [], True
         try:
             yield self.statements
         finally:
             self.on = False
+
+    def _connected(self, connection: sa.Connection) -> None:
+        if self.on and not connection.dialect.is_async:
+            cursors.listen(connection.connection.dbapi_connection, self)
+
+    def heard(
+        self,
+        connection: cursors.Direct,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        execute: Callable[[], Answer],
+        *,
+        executemany: bool,
+    ) -> Answer:
+        """Take note of a statement of a driver's cursor, unless SQLAlchemy has told of it."""
+        if self.told or not self.on:
+            return execute()
+        self.told = True
+        try:
+            self._note(connection, statement, parameters, executemany=executemany)
+            try:
+                done = execute()
+            except Exception as error:
+                self._note_failure(error)
+                raise
+            self._look(connection)
+            return done
+        finally:
+            self.told = False
 
     def _before(
         self,
@@ -124,27 +162,44 @@ class Watch:
         _context: Any,  # noqa: ANN401
         executemany: bool,  # noqa: FBT001
     ) -> None:
-        if not self.on:
-            return
-        note: dict[str, Any] = {"sql": statement, **_place(sys._getframe(1))}  # noqa: SLF001
+        if self.on:
+            self.told = True
+            self._note(connection, statement, parameters, executemany=executemany)
+
+    def _after(self, connection: sa.Connection, *_: Any) -> None:  # noqa: ANN401
+        if self.on:
+            self._look(connection)
+            self.told = False
+
+    def _failed(self, failure: Any) -> None:  # noqa: ANN401
+        self.told = False
+        if self.on and self.statements and "after" not in self.statements[-1]:
+            self._note_failure(failure.original_exception)
+
+    def _note(
+        self,
+        connection: sa.Connection | cursors.Direct,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        *,
+        executemany: bool,
+    ) -> None:
+        note: dict[str, Any] = {"sql": statement, **_place(sys._getframe(2))}  # noqa: SLF001
+        note["idle"] = (time.perf_counter() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
             note["tried"] = _tried(connection, statement, parameters, executemany=executemany)
         self.statements.append(note)
         self.began = time.perf_counter()
 
-    def _after(self, connection: sa.Connection, cursor: Any, *_: Any) -> None:  # noqa: ANN401
-        if not self.on:
-            return
+    def _look(self, connection: sa.Connection | cursors.Direct) -> None:
         note = self.statements[-1]
         note["milliseconds"] = (time.perf_counter() - self.began) * 1000
-        note["rowcount"] = cursor.rowcount
         note["after"] = json.loads(_answer(connection, _question(note)))
+        self.ended = time.perf_counter()
 
-    def _failed(self, failure: Any) -> None:  # noqa: ANN401
-        if not (self.on and self.statements) or "after" in self.statements[-1]:
-            return
-        note, error = self.statements[-1], failure.original_exception
+    def _note_failure(self, error: BaseException) -> None:
+        note = self.statements[-1]
         note["milliseconds"] = (time.perf_counter() - self.began) * 1000
         note["error"] = {
             "message": str(error).strip().splitlines()[0] if str(error).strip() else repr(error),
@@ -162,7 +217,7 @@ def _question(note: dict[str, Any]) -> str:
     return _sample(THESE.format(oids=oids))
 
 
-def _commits_by_itself(connection: sa.Connection) -> bool:
+def _commits_by_itself(connection: sa.Connection | cursors.Direct) -> bool:
     """Tell a statement of its own from one in a transaction, which a BEGIN may have opened, too."""
     driver = connection.connection.dbapi_connection
     if not getattr(driver, "autocommit", False):
@@ -177,7 +232,7 @@ def _diagnosis(error: BaseException) -> dict[str, str | None]:
 
 
 def _tried(
-    connection: sa.Connection,
+    connection: sa.Connection | cursors.Direct,
     statement: str,
     parameters: Any,  # noqa: ANN401
     *,
@@ -206,7 +261,7 @@ def _tried(
         cursor.close()
 
 
-def _answer(connection: sa.Connection, query: str) -> Any:  # noqa: ANN401
+def _answer(connection: sa.Connection | cursors.Direct, query: str) -> Any:  # noqa: ANN401
     cursor = connection.connection.cursor()
     try:
         cursor.execute(query)

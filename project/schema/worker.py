@@ -47,7 +47,7 @@ class Worker:
     watch: Watch
     release: Release
     moved: tuple[Path, Path] | None = None  # from where the project is installed to where it is
-    metadatas: list[sa.MetaData] | None = None  # as the models were when they were last asked for
+    metadatas: list[sa.MetaData] | None = None  # as the models were when they were first imported
 
     @property
     def steering(self) -> Steering:
@@ -178,13 +178,17 @@ class Worker:
 
         return self._on_scratch(ask)
 
-    def send(self, wish: Mapping[str, Any]) -> dict[str, Any]:
-        """Send what the models send, or the same once more on another database."""
-        if not wish["again"] or self.metadatas is None:
+    def imported(self) -> list[sa.MetaData]:
+        """Return the models as they were when they were first asked for."""
+        if self.metadatas is None:
             _, self.metadatas = self.models()
             if self.moved:
                 moving.check(*self.moved)
-        metadatas = self.metadatas
+        return self.metadatas
+
+    def send(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """Send what the models send, or the same once more on another database."""
+        metadatas = self.imported()
         wanted = wish["tables"] and {(schema, name) for schema, name in wish["tables"]}
 
         def send(connection: "sa.engine.Connection") -> dict[str, Any]:
@@ -280,6 +284,9 @@ def value_of(worker: Worker, request: Mapping[str, Any]) -> Any:  # noqa: ANN401
             | "observe_candidate"
         ) as verb:
             return getattr(worker, verb)(request["to"])
+        case "models":
+            worker.imported()
+            return None
         case "metadata" | "create_all" | "version_table" as verb:
             return getattr(worker, verb)()
     raise AssertionError(request["do"])

@@ -10,7 +10,8 @@ from project.schema import rows
 from project.schema.autogenerate.change import Path as Name
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.observe import Observation, observe_file
+from project.schema.observation import Observation
+from project.schema.observe import observe_file
 from project.schema.remedy import shown
 from project.schema.snapshot import Difference, Key, differences
 from project.schema.source import SourceError

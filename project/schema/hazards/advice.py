@@ -12,7 +12,7 @@ Sources:
 from collections.abc import Sequence
 
 from project.schema.hazards.actions import Action
-from project.schema.observe import Statement, Work
+from project.schema.observation import Statement, Work
 
 #: What keeps the wait for a strong lock short.
 TIMEOUT = """\
@@ -201,8 +201,8 @@ def _batches(action: Action, _: tuple[Work, ...]) -> str:
         "# in a revision of its own, after the one that changes the schema:\n"
         "with op.get_context().autocommit_block():\n"
         "    while op.get_bind().execute(sa.text(\n"
-        f'        "{begin} WHERE ctid = ANY (ARRAY('
-        f'SELECT ctid FROM {action.table} WHERE … LIMIT 10000 FOR UPDATE SKIP LOCKED))"\n'
+        f'        "{begin} WHERE ctid = ANY (ARRAY("\n'
+        f'        "SELECT ctid FROM {action.table} WHERE … LIMIT 10000 FOR UPDATE SKIP LOCKED))"\n'
         "    )).rowcount:\n"
         "        pass"
     )

@@ -12,16 +12,24 @@ from project.schema.finding import Finding
 from project.schema.hazards import advice
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
-from project.schema.observe import Lock, Observation, Relation, Statement, Work
+from project.schema.observation import Lock, Observation, Relation, Statement, Work
 from project.schema.sizes import Sizes
 from project.schema.snapshot import Snapshot
 
 #: To change so many rows of a table, and such a part of it, is to change it in bulk.
 FEW, BULK = 3, 0.1
 
+#: Milliseconds that pass with small tables for no reason that grows with them.
+LONG = 400
+
+#: Rows that are locked by whoever reads them.
+FOR_UPDATE = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b", re.IGNORECASE)
+
 #: A statement that takes a bounded number of rows at a time.
 BOUNDED = re.compile(
-    r"\bLIMIT\b|\bBETWEEN\b|\bFETCH\s+FIRST\b|<=?.*\bAND\b.*>|>=?.*\bAND\b.*<", re.IGNORECASE
+    r"\bLIMIT\b|\bBETWEEN\b|\bFETCH\s+FIRST\b|<=?.*\bAND\b.*>|>=?.*\bAND\b.*<"
+    r"|\bIN\s*\((?!\s*SELECT)|=\s*ANY\s*\((?!\s*(?:ARRAY\s*\()?\s*SELECT)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 #: The condition of an index that serves to find who refers: NULL refers to nobody.
@@ -34,6 +42,8 @@ WORDS = {
     "update": "has rows updated",
     "delete": "has rows deleted",
 }
+
+DONE = {"update": "updated", "delete": "deleted", "scan": "locked"}
 
 #: Statements that need no strong lock themselves.
 MODEST = {"query", "update", "delete", "validate"}
@@ -55,6 +65,7 @@ class Judge:
                     holders[statement.transaction, lock.relation.oid] = statement
             yield from self._statement(statement, holders)
         yield from self._in_bulk(observation)
+        yield from self._while_waiting(observation)
         yield from _without_timeout(observation)
 
     def _statement(
@@ -155,20 +166,51 @@ class Judge:
         )
         return f"{held}; {seen}"
 
+    def _while_waiting(self, observation: Observation) -> Iterator[Finding]:
+        """Find time that passes under a strong lock and is no work on any table."""
+        held: dict[str, Lock] = {}
+        last: Statement | None = None
+        for statement in observation.own:
+            if last is None or statement.transaction != last.transaction:
+                held = {}
+            slow = statement.milliseconds if not statement.work else 0.0
+            for milliseconds, what in ((statement.idle, "Python works"), (slow, "this waits")):
+                if held and milliseconds >= LONG:
+                    table, lock = next(iter(held.items()))
+                    yield Finding(
+                        "lock-held-during-work",
+                        f"{table} is locked ({lock.name}) while {what} for"
+                        f" {milliseconds / 1000:.1f} s: {_who(lock)} wait.",
+                        object=f"table {table}",
+                        found=f"{lock.name} on {table}; {milliseconds:.0f} ms",
+                        remedy="# do it before the lock is taken, or in a revision of its own",
+                        path=statement.file,
+                        line=statement.line,
+                    )
+            held = self._blocking(statement)
+            last = statement
+
     def _in_bulk(self, observation: Observation) -> Iterator[Finding]:
         """Add up what a line changes in a transaction: a loop of single rows locks them all."""
         total: dict[tuple[str, str, int, str, str], tuple[Statement, Work]] = {}
+        transactions: dict[tuple[str, int], set[str]] = {}
         for statement in observation.own:
+            place = (statement.file, statement.line)
+            transactions.setdefault(place, set()).add(statement.transaction)
+        for number, statement in enumerate(observation.own):
             bounded = BOUNDED.search(statement.sql) is not None
+            locking = FOR_UPDATE.search(statement.sql) is not None
             for work in statement.work:
-                if work.kind not in ("update", "delete") or work.table.kind == "m":
+                read = locking and not bounded and work.kind == "scan"
+                if (work.kind not in ("update", "delete") and not read) or work.table.kind == "m":
                     continue
-                if bounded and not statement.in_transaction:
+                several = len(transactions[statement.file, statement.line]) > 1
+                if bounded and (several or not statement.in_transaction):
                     continue
-                table = str(work.table)
-                place = (statement.transaction, statement.file, statement.line, work.kind, table)
-                _, last = total.get(place, (statement, replace(work, rows=0)))
-                total[place] = statement, replace(work, rows=last.rows + work.rows)
+                transaction = statement.transaction or f"alone {number}"
+                whole = (transaction, statement.file, statement.line, work.kind, str(work.table))
+                _, last = total.get(whole, (statement, replace(work, rows=0)))
+                total[whole] = statement, replace(work, rows=last.rows + work.rows)
         told: set[tuple[str, int, str]] = set()
         for statement, work in total.values():
             identity = (statement.file, statement.line, str(work.table))
@@ -181,10 +223,10 @@ class Judge:
         return Finding(
             "rows-locked-in-bulk",
             f"{work.rows} of {work.table.rows} rows of {work.table} are"
-            f" {work.kind}d in one transaction and stay locked to its end"
+            f" {DONE[work.kind]} in one transaction and stay locked to its end"
             f"{self.sizes.how_long((work,))}.",
             object=f"table {work.table}",
-            found=f"{work.rows} rows {work.kind}d{self.sizes.rows(work.table)}",
+            found=f"{work.rows} rows {DONE[work.kind]}{self.sizes.rows(work.table)}",
             remedy=advice.rewrite(done, (work,)),
             path=statement.file,
             line=statement.line,

@@ -218,6 +218,14 @@ _ALL = (
         "The old type allowed it.",
     ),
     Code(
+        "may-fail-too-long",
+        "failure",
+        "note",
+        "It fails if a value is too long for an index.",
+        "An entry of a b-tree takes 2,704 bytes at most, and the column holds any length; later, to"
+        " write such a value fails.",
+    ),
+    Code(
         "invalid-index",
         "failure",
         "error",

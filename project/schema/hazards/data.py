@@ -13,6 +13,7 @@ from psycopg import sql
 from project.schema.connections import Connection
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
+from project.schema.hazards.fitting import STRINGS
 from project.schema.rows import Contents, Loss, Rows, losses, read
 
 Name = tuple[str, str]
@@ -29,6 +30,9 @@ TABLES = """
 """
 
 INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
+
+#: Half of the digits go, and what is left is printed as what was there.
+ROUNDED = ("double precision", "real")
 
 #: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
 SAME_CLOCK = "SELECT extract(epoch FROM {}::timestamp - {}::timestamp) % 1 = 0"
@@ -99,6 +103,10 @@ def lost(before: Picture, after: Picture, connection: Connection) -> Iterator[Fi
         if loss.column is None and detached and name in as_before:
             continue  # the rows are in a table of their own now
         yield from _finding(loss, before, as_before, types, connection)
+    for (schema, table, column), changed in types.items():
+        if changed == ROUNDED and before.contents.get((schema, table)):
+            about = f"{schema}.{table}.{column}".removeprefix("public.")
+            yield _cast(about, changed, "1.1 → 1.100000023841858, printed as 1.1")
 
 
 def _under_old_names(before: Picture, after: Picture) -> dict[Name, Rows]:
@@ -161,13 +169,19 @@ def _finding(
         if example := _not_cast_back(
             loss.column, before.contents[name], after[name], changed, connection
         ):
-            message = (
-                f"As {changed[1]}, {table}.{loss.column} does not hold all that {changed[0]} does."
-            )
-            yield Finding("cast-loses-data", message, object=about, found=example)
+            yield _cast(f"{table}.{loss.column}", changed, example)
     elif _is_value(loss):
         message = f"{loss.count} values of {table}.{loss.column} are replaced."
         yield _about("values-overwritten", message, about, loss)
+
+
+def _cast(column: str, types: tuple[str, str], example: str) -> Finding:
+    return Finding(
+        "cast-loses-data",
+        f"As {types[1]}, {column} does not hold all that {types[0]} does.",
+        object=f"column {column}",
+        found=example,
+    )
 
 
 def _is_value(loss: Loss) -> bool:
@@ -199,8 +213,12 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         return False
     if types == ("json", "jsonb"):
         return True  # spaces and the order of members mean nothing
+    if types[1] == "bytea":
+        return True  # the expression says how it is encoded, and only that can be taken back
     if set(types) == INSTANTS:
         query = sql.SQL(SAME_CLOCK).format(sql.Literal(other), sql.Literal(one))
+    elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
+        return True
     else:
         query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
             sql.Literal(other),
@@ -208,13 +226,26 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
             sql.Literal(one),
             sql.SQL(types[0]),
         )
+    # Without a way back for the server, there is none to lose anything on.
+    return _answer(query, connection) is not False
+
+
+def _means(text: str, value: str, type_: str, connection: Connection) -> bool:
+    """Whether a text was the same value all along, however it was written."""
+    query = sql.SQL("SELECT {}::{} = {}::{}").format(
+        sql.Literal(text), sql.SQL(type_), sql.Literal(value), sql.SQL(type_)
+    )
+    return bool(_answer(query, connection))
+
+
+def _answer(query: sql.Composed, connection: Connection) -> bool | None:
+    """Ask the server, in UTC; None if it refuses, or does not know."""
     try:
         with connection.transaction():
             connection.execute("SET LOCAL timezone = 'UTC'")
             found = connection.execute(query).fetchone()
     except psycopg.Error:
-        # There is no way back for the server, so none to lose anything on.
-        return True
+        return None
     return bool(found and found[0])
 
 

@@ -6,7 +6,7 @@ import re
 WIDER = (
     ("boolean", "integer"),
     ("smallint", "integer", "bigint", "numeric"),
-    ("real", "double precision"),
+    ("real", "double precision", "numeric"),
     ("date", "timestamp without time zone"),
     ("date", "timestamp with time zone"),
     ("json", "jsonb"),
@@ -19,11 +19,19 @@ WIDER = (
 #: Types of texts; without a size they hold any.
 STRINGS = ("text", "character varying", "character")
 
+#: Types that round to fewer digits of a second, and refuse none.
+ROUNDED = {
+    *("timestamp without time zone", "timestamp with time zone", "interval"),
+    *("time without time zone", "time with time zone"),
+}
+
 
 def fits(old: str, new: str) -> bool:
-    """Whether every value of a type is one of another."""
+    """Whether no value of a type is refused by another."""
     (one, old_size), (other, new_size) = _measured(old), _measured(new)
     if other in STRINGS and new_size is None:
+        return True
+    if one == other and one in ROUNDED:
         return True
     if one == other or (one in STRINGS and other in STRINGS):
         if one == "numeric" and old_size and new_size:
@@ -36,6 +44,16 @@ def fits(old: str, new: str) -> bool:
         )
         and new_size is None
     )
+
+
+#: Bytes that an entry of a b-tree takes at most (a third of a page, "B-Tree Indexes").
+ENTRY = 2704
+
+
+def is_unlimited(type_: str) -> bool:
+    """Whether a value may be too long for an entry of a b-tree, which is compressed at best."""
+    name, size = _measured(type_)
+    return name in (*STRINGS, "bytea", "jsonb") and (size is None or size[0] > ENTRY)
 
 
 def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:

@@ -1,5 +1,6 @@
 """One file of HTML: no network, no script; light and dark, a keyboard, a screen reader, paper."""
 
+from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
@@ -18,7 +19,8 @@ body { margin: 0; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 main { max-width: 72rem; margin: auto; padding: 1rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-h3 { font-size: 1rem; margin: 0; }
+h3 { font-size: 1rem; margin: 0; display: flex; flex-wrap: wrap; gap: 0 .75rem; }
+h3 .at { margin-left: auto; font-weight: 400; color: var(--soft); }
 .verdict { font-size: 1.15rem; border-left: .3rem solid var(--note); padding: .5rem 1rem;
   background: var(--shade); }
 .verdict.error { border-color: var(--error); } .verdict.warning { border-color: var(--warning); }
@@ -29,7 +31,10 @@ article { border: 1px solid var(--line); border-radius: .4rem; padding: .75rem 1
 code, pre { font: .875rem/1.45 ui-monospace, monospace; }
 pre { background: var(--shade); border: 1px solid var(--line); border-radius: .3rem;
   padding: .6rem .8rem; margin: .3rem 0; white-space: pre-wrap; }
-dl { margin: .5rem 0 0; } dt { color: var(--soft); font-size: .875rem; } dd { margin: 0 0 .4rem; }
+article p { margin: .5rem 0; } dl { margin: 0; } dt { color: var(--soft); font-size: .875rem; }
+dd { margin: 0 0 .3rem; } dd pre { margin-top: 0; }
+@media (min-width: 48rem) { dl { display: grid; grid-template-columns: 4.5rem 1fr; } }
+@media (max-width: 30rem) { pre { font-size: .75rem; padding: .5rem; } }
 .scroll { overflow-x: auto; } .scroll:focus-visible, summary:focus-visible {
   outline: .15rem solid var(--note); }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
@@ -70,7 +75,7 @@ def render(report: Report) -> str:
         f'<p class="verdict {worst}"><strong>{_text(said)}</strong> {summed_up}</p>',
     ]
     if findings:
-        parts += ["<h2>Findings</h2>", *map(_finding, findings)]
+        parts += ["<h2>Findings</h2>", *_findings(findings)]
     parts += map(_section, report.sections)
     parts.append(f"<footer><p>{'<br>'.join(map(_text, report.facts))}</p></footer>")
     parts.append("</main></body></html>")
@@ -85,16 +90,23 @@ def _block(value: str) -> str:
     return escape(visible(value))
 
 
+def _findings(findings: list[Finding]) -> Iterator[str]:
+    """Write what asks for something; what is only worth knowing is folded away behind it."""
+    notes = [finding for finding in findings if finding.level == "note"]
+    yield from (_finding(finding) for finding in findings if finding.level != "note")
+    if notes:
+        number = f"{len(notes)} note{'s' * (len(notes) > 1)}"
+        shown = "".join(map(_finding, notes))
+        yield f"<details><summary>Worth knowing: {number}</summary>{shown}</details>"
+
+
 def _finding(finding: Finding) -> str:
     labelled = [("object", finding.object), ("attribute", finding.attribute), *details(finding)]
-    terms = [
-        f"<dt>{label}</dt><dd>{_value(value)}</dd>"
-        for label, value in (*labelled, ("at", place(finding)))
-        if value
-    ]
+    terms = [f"<dt>{label}</dt><dd>{_value(value)}</dd>" for label, value in labelled if value]
+    at = f' <code class="at">{_text(place(finding))}</code>' if place(finding) else ""
     return (
         f'<article class="{finding.level}"><h3><span class="level">{finding.level}</span>'
-        f" <code>{_text(finding.code)}</code></h3>"
+        f" <code>{_text(finding.code)}</code>{at}</h3>"
         f"<p>{_text(finding.message)}</p><dl>{''.join(terms)}</dl></article>"
     )
 

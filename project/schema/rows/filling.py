@@ -43,13 +43,14 @@ class Filling:
     refused: Mapping[Name, str]  # with the reason, in the server's words
 
 
-def fill(
+def fill(  # noqa: PLR0913
     connection: psycopg.Connection,
     *,
     seed: int,
     rows: int = 8,
     leave_out: Collection[Name] = (),
     values: Mapping[str, Collection[str]] | None = None,
+    known: Mapping[Name, Table] | None = None,
 ) -> Filling:
     """Bring every table to so many rows; those that have them already stay as they are.
 
@@ -64,6 +65,7 @@ def fill(
         leave_out: Schema and name of tables to leave alone.
         values: What columns hold, where the catalog does not say it: ``public.page.params`` →
             ``["{}"]``. The key may be a pattern.
+        known: What :func:`tables` has read with these values, where it was called already.
 
     """
     progress = _Progress()
@@ -71,7 +73,7 @@ def fill(
     if not short:
         return Filling({}, {})
     with _set(connection):
-        known = tables(connection, values)
+        known = tables(connection, values) if known is None else known
         found = {name: table for name, table in known.items() if name not in leave_out}
         for circle in components(found, lambda name: _parents(found[name])):
             if short.isdisjoint(circle):

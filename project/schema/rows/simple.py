@@ -50,7 +50,7 @@ ORDINARY: dict[str, Callable[[int], str]] = {
     "cid": lambda number: str(number + 1),
     "tid": lambda number: f"({number},1)",
     "float4": lambda number: f"{number + 1}.5",
-    "float8": lambda number: f"{number + 1}.5",
+    "float8": lambda number: f"{number + 1}.1",  # which has more digits than a float4 keeps
     "money": lambda number: str(number + 1),
     "char": lambda number: string.ascii_letters[number % 52],
     "bytea": lambda number: f"\\x{number + 1:08x}",

@@ -1,0 +1,111 @@
+"""The corpus of reviews: each case as revisions of one project."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import sqlalchemy as sa
+
+from project.schema import scratch
+from project.schema.bench import Bench, Plan
+from project.schema.review import Review, examine
+from project.schema.sizes import Sizes
+from project.schema.source import Source
+
+from .foreign import BESIDE
+
+FILE = tomllib.loads((Path(__file__).parent / "cases" / "review.toml").read_text())
+CASES: list[dict[str, Any]] = FILE["case"]
+
+ENV = """
+from alembic import context
+from sqlalchemy import create_engine
+
+separate = context.config.get_main_option("separate") == "yes"
+with create_engine("postgresql://nobody@127.0.0.1:1/nowhere").connect() as connection:
+    context.configure(connection=connection, transaction_per_migration=separate)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+INI = f"""{BESIDE}separate = no
+
+[separate]
+script_location = %(here)s
+path_separator = os
+separate = yes
+"""
+
+REVISION = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "{name}"
+down_revision = {down!r}
+
+def upgrade():
+{up}
+
+def downgrade():
+    raise NotImplementedError("Not needed here.")
+"""
+
+
+@dataclass
+class Reviewed:
+    """All cases as revisions of one project, and a database that stands where they begin."""
+
+    folder: Path
+    server: sa.URL
+    base: sa.URL
+    sources: dict[bool, Source]
+
+    def review(self, number: int, sizes: Sizes | None = None) -> Review:
+        case = CASES[number]
+        source = self.sources[bool(case.get("separate"))]
+        begin = f"setup{number}" if "setup" in case else "start"
+        names = [f"up{number}", *(f"more{number}_{n}" for n in range(len(case.get("more", ()))))]
+        with scratch.database(self.server, template=str(self.base.database)) as base:
+            if "setup" in case:
+                source.upgrade(base, begin)
+            bench = Bench(
+                self.server, base, source, Plan.of(source, names), [("public", "alembic_version")]
+            )
+            return examine(bench, sizes or Sizes())
+
+
+@contextmanager
+def reviewed(folder: Path, server: sa.URL) -> Iterator[Reviewed]:
+    (folder / "alembic.ini").write_text(INI)
+    (folder / "env.py").write_text(ENV)
+    (folder / "versions").mkdir()
+
+    def write(name: str, down: str | None, up: str) -> None:
+        text = REVISION.format(name=name, down=down, up=indent(dedent(up).strip("\n"), "    "))
+        (folder / "versions" / f"{name}.py").write_text(text)
+
+    write("start", None, f"op.execute({FILE['base']!r})")
+    for number, case in enumerate(CASES):
+        down = "start"
+        if "setup" in case:
+            write(f"setup{number}", down, f"op.execute({case['setup']!r})")
+            down = f"setup{number}"
+        write(f"up{number}", down, case["up"])
+        down = f"up{number}"
+        for place, more in enumerate(case.get("more", ())):
+            write(f"more{number}_{place}", down, more)
+            down = f"more{number}_{place}"
+    with ExitStack() as stack:
+        base = stack.enter_context(scratch.database(server))
+        sources = {
+            separate: stack.enter_context(
+                Source.open(folder / "alembic.ini", scratch=base, section=section)
+            )
+            for separate, section in ((False, "alembic"), (True, "separate"))
+        }
+        sources[False].upgrade(base, "start")
+        yield Reviewed(folder, server, base, sources)
