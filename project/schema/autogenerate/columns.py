@@ -60,12 +60,11 @@ def written(item: Item, snapshot: Snapshot, *, numbered: bool = False) -> str | 
         arguments.append(
             call("sa.Computed", sql_text(str(attributes["generated"])), persisted=stored)
         )
-    default = attributes.get("default") if not serial else None
     return call(
         "sa.Column",
         *arguments,
         autoincrement=None if serial or not numbered or attributes.get("identity") else False,
-        server_default=None if default is None else types.default(item),
+        server_default=None if serial else types.default(item),
         nullable=False if not attributes["nullable"] else None,
         comment=attributes.get("comment"),
     )
@@ -111,7 +110,7 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
         later = list(numbering.made(item))
         value = f"nextval({string(dotted(numbering.sequence_name(item)))})"
     elif default is not None and (value or (online and item.key in change.volatile)):
-        later = [default_set(item)]
+        later = [default_set(item.key, types.default(item))]
         value = value or default
     elif attributes.get("generated") or attributes.get("identity"):
         value = None
@@ -259,7 +258,7 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         if numbered:
             yield from numbering.altered(before, after, change)
         else:
-            yield default_set(after)
+            yield default_set(after.key, types.default(after))
     if new["nullable"]:
         yield from nullability
     for setting in SETTINGS:
@@ -289,11 +288,9 @@ def _not_null_altered(before: Item, after: Item) -> Iterator[Step]:
         yield execute(f"COMMENT ON CONSTRAINT {on} IS {text}", rank.COMMENT)
 
 
-def default_set(item: Item) -> Step:
+def default_set(key: Key, default: Code | None) -> Step:
     """Set a column's default, or none."""
-    none = item.attributes.get("default") is None
-    value = Code("None") if none else types.default(item)
-    return alter_column(item.key, rank.ALTER_COLUMN, server_default=value)
+    return alter_column(key, rank.ALTER_COLUMN, server_default=default or Code("None"))
 
 
 def _setting(key: Key, setting: str, old: Value, new: Value) -> Step:

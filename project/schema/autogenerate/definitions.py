@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from project.schema.autogenerate.change import Path
-from project.schema.autogenerate.step import Code
-from project.schema.autogenerate.text import literal, sql_text, unquoted
+from project.schema.autogenerate.step import Code, in_sql
+from project.schema.autogenerate.text import literal, unquoted
 from project.schema.pieces import parenthesized, split
 from project.schema.remedy import clause
 from project.schema.snapshot import Item, Value
@@ -122,7 +122,7 @@ def parse_index(item: Item) -> Index | None:
     options["postgresql_with"] = with_(item.attributes.get("storage parameters"))
     if rest.startswith("WHERE "):
         inner, rest = parenthesized(rest.removeprefix("WHERE "))
-        options["postgresql_where"] = Code(f"sa.text({sql_text(bare(plainly(inner)))})")
+        options["postgresql_where"] = in_sql(bare(plainly(inner)))
     if rest:
         return None
     return Index(found[1], tuple(split(inside)), options)

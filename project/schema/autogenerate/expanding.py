@@ -25,7 +25,7 @@ from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.migration import Migration, proved
 from project.schema.autogenerate.proposal import Proposal, Trial
 from project.schema.autogenerate.renames import Rename
-from project.schema.autogenerate.step import Step, alter_table, call, execute, set_column
+from project.schema.autogenerate.step import Step, alter_table, call, execute, in_sql, set_column
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.connections import connected
@@ -152,7 +152,7 @@ def _numbered(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
     table, old, other = map(string, names)
     if before.attributes.get("default") == "next number":
         own = bench.sequences()[before.key]
-        yield columns.default_set(new, f"nextval({string(dotted(own))}::regclass)")
+        yield columns.default_set(new, in_sql(f"nextval({string(dotted(own))}::regclass)"))
         yield columns.default_set(before.key, None)
         words = f"OWNED BY {dotted(new.name)}"
         yield execute(f"ALTER SEQUENCE {dotted(own)} {words}", rank.ALTER_COLUMN)
@@ -187,7 +187,7 @@ def _given_back(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
     if before.attributes.get("default") == "next number":
         own = dotted(bench.sequences()[column])
         yield execute(f"ALTER SEQUENCE {own} OWNED BY {dotted(column.name)}", rank.ALTER_COLUMN)
-        yield columns.default_set(column, f"nextval({string(own)}::regclass)")
+        yield columns.default_set(column, in_sql(f"nextval({string(own)}::regclass)"))
         yield columns.default_set(new, None)
 
 

@@ -19,6 +19,7 @@ from project.schema.autogenerate import (
     objects,
     rebuilding,
     tables,
+    types,
 )
 from project.schema.autogenerate.change import Change, Path, differing
 from project.schema.autogenerate.definitions import parse, path
@@ -115,8 +116,8 @@ def _defaults(function: Key, snapshot: Snapshot | None, change: Change) -> Itera
         if key.kind != "column" or function not in built or not both:
             continue
         if not change.before.items[key].attributes.get("generated"):
-            default = snapshot.items[key].attributes.get("default") if snapshot else None
-            yield columns.default_set(key, None if default is None else str(default))
+            default = types.default(snapshot.items[key]) if snapshot else None
+            yield columns.default_set(key, default)
 
 
 def _cautioned(step: Step, key: Key) -> Step:

@@ -90,6 +90,11 @@ class Code:
     text: str
 
 
+def in_sql(text: str) -> Code:
+    """Write an argument that is SQL."""
+    return Code(f"sa.text({sql_text(text)})")
+
+
 def alter_column(key: Key, rank: int, why: str = "", **named: object) -> Step:
     """Make a step of ``op.alter_column``."""
     *schema, table, column = key.name

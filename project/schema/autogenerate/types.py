@@ -7,8 +7,8 @@ so a migration reads the same whether a model said ``String(50)`` or used a deco
 import re
 from collections.abc import Mapping
 
-from project.schema.autogenerate.step import Code
-from project.schema.autogenerate.text import literal, sql_text, unquoted
+from project.schema.autogenerate.step import Code, in_sql
+from project.schema.autogenerate.text import literal, unquoted
 from project.schema.snapshot import Item, Key, Snapshot
 
 #: A constant as the server prints it: a literal, and the type that it is of.
@@ -128,14 +128,16 @@ def _schema(path: tuple[str, ...]) -> str:
     return f", schema={literal(path[0])}" if path[0] != "public" else ""
 
 
-def default(item: Item) -> Code:
-    """Write the default that a column has.
+def default(item: Item) -> Code | None:
+    """Write a column's default, if it has one.
 
     A literal of the column's own type needs no cast: it is read as that type, and printed with the
     same cast again.
     """
-    text = str(item.attributes["default"])
-    constant = CONSTANT.fullmatch(text)
+    text = item.attributes.get("default")
+    if text is None:
+        return None
+    constant = CONSTANT.fullmatch(str(text))
     if constant and constant[2] == MODIFIER.sub("", str(item.attributes["type"])):
         text = constant[1]
-    return Code(f"sa.text({sql_text(text)})")
+    return in_sql(str(text))
