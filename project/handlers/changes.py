@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 import psycopg
-from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from project.api import rendering
@@ -56,8 +55,6 @@ class ChangingHandler(ResourceHandler):
         """Before the body is read: who asks, and how much may come?"""
         await super().prepare()
         self.largest = self.room()
-        connection = cast("HTTP1Connection", self.request.connection)
-        connection.set_max_body_size(self.largest + BEYOND)
         length = self.request.headers.get("Content-Length", "")
         waits = self.request.headers.get("Expect", "").lower() == "100-continue"
         if length.isdecimal() and int(length) > self.largest + (0 if waits else BEYOND):
@@ -72,6 +69,9 @@ class ChangingHandler(ResourceHandler):
         self.arrived += len(chunk)
         if self.arrived <= self.largest:
             self.keep(chunk)
+        elif self.arrived > self.largest + BEYOND:
+            # It came in chunks, and may go on for ever: Tornado hangs up when this is sent.
+            self.send_error(413)
 
     def keep(self, chunk: bytes) -> None:
         """Keep a piece of the body."""
