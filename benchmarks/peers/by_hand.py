@@ -150,7 +150,7 @@ async def who(handler: RequestHandler) -> int | None:
     async with handler.settings["pool"].connection() as connection:
         cursor = await connection.execute(WHO, [digest])
         [account] = await cursor.fetchone()
-    return account
+    return int(account)
 
 
 async def answer(handler: RequestHandler, statement: str, values: Sequence[object]) -> None:

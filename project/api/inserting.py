@@ -72,16 +72,16 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
 
 @remembered
 def _insertion(view: View, shapes: tuple[Shape, ...], *, once: bool) -> Template:
-    steps = [
-        format_sql(
-            "{} AS ({})",
-            identifier(f"written{at}"),
-            _shaped(view.collection, shape, Slot("rows", at)),
-        )
-        for at, shape in enumerate(shapes)
+    inserted = [
+        _shaped(view.collection, shape, Slot("rows", at)) for at, shape in enumerate(shapes)
     ]
-    parts = [format_sql("TABLE {}", identifier(f"written{at}")) for at in range(len(shapes))]
-    steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
+    if len(inserted) == 1:
+        steps = [format_sql("written AS ({})", *inserted)]
+    else:
+        names = [identifier(f"written{at}") for at in range(len(inserted))]
+        steps = [format_sql("{} AS ({})", *each) for each in zip(names, inserted, strict=True)]
+        parts = [format_sql("TABLE {}", name) for name in names]
+        steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
     steps.append(audited(view, "FROM written t0", None, "t0"))
     steps.append(_shown(view))
     if once:

@@ -39,6 +39,15 @@ BODY = 1024 * 1024
 BEYOND = 16 * 1024 * 1024
 
 
+#: What PostgREST's clients may prefer that would make of a change another one: a preference that is
+#: not known is ignored (RFC 7240), and they would not notice.
+UNMET = {
+    ("tx", "rollback"): "Every change that is answered with success is carried out.",
+    ("resolution", "merge-duplicates"): "PUT a row at its key: that inserts or replaces it.",
+    ("resolution", "ignore-duplicates"): "A row that is there already makes the request fail.",
+}
+
+
 @stream_request_body
 class ChangingHandler(ResourceHandler):
     """A request that may change rows; its body arrives in pieces, and no more of it than may."""
@@ -90,6 +99,9 @@ class ChangingHandler(ResourceHandler):
             raise HTTPError(413)
         for name, _ in read_parameters(self.request.query):
             raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
+        for wish, instead in UNMET.items():
+            if wish in self.preferences().items():
+                raise FaultError(400, f"Prefer: {'='.join(wish)} is not met here. {instead}")
         sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
@@ -195,9 +207,9 @@ class ChangingHandler(ResourceHandler):
     def show(self, status: int, body: bytes) -> None:
         """Answer with what was written, unless the client can do without."""
         wish = self.preferences().get("return")
-        if wish in {"minimal", "representation"}:
+        if wish in {"minimal", "headers-only", "representation"}:
             self.applied(f"return={wish}")
-        if wish == "minimal":
+        if wish in {"minimal", "headers-only"}:
             self.set_status(201 if status == 201 else 204)  # noqa: PLR2004
             return
         if change := rendering.change_of(whole(self.view)):
