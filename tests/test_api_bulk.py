@@ -1,6 +1,7 @@
 """Rows in bulk come in whole or not at all, and are checked and audited like any other."""
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -42,6 +43,28 @@ async def test_lines_of_json(shop: Service, database: sa.URL, editor: dict[str, 
     assert (count, masked) == (2000, "(hidden)")
     empty = await load(shop, "/api/author", "", NDJSON, **editor)
     assert json.loads(empty.body) == {"inserted": 0}
+
+
+async def test_a_table_from_a_spreadsheet_begins_with_a_mark(
+    shop: Service, database: sa.URL, editor: dict[str, str]
+) -> None:
+    table = "\ufeffname\r\nAnn\r\n".encode()
+    assert (await load(shop, "/api/author", table, "text/csv", **editor)).code == 201
+    assert execute(database, "SELECT name FROM author") == [("Ann",)]
+
+
+async def test_a_body_that_is_packed_or_no_json_is_refused_as_such(
+    shop: Service, editor: dict[str, str]
+) -> None:
+    packed = {**editor, "Content-Encoding": "gzip"}
+    response = await load(shop, "/api/author", gzip.compress(b"{}"), "application/json", **packed)
+    assert (response.code, response.headers["Accept-Encoding"]) == (415, "identity")
+    for body, form in ((b"\xef\xbb\xbf{}", "application/json"), (b"a\n\xff", "text/csv")):
+        response = await load(shop, "/api/author", body, form, **editor)
+        assert (response.code, json.loads(response.body)["type"]) == (
+            400,
+            "urn:project:problem:body",
+        )
 
 
 async def test_what_was_exported_can_be_loaded(

@@ -111,8 +111,8 @@ FILTERS = [
     ("order=profile->>city,id", "BAC"),
     ("order=profile->n.nullsfirst,id&limit=2", "BC"),
     ("order=profile->>city.desc.nullslast,id", "ABC"),
-    ("select=name,book!inner(title)&book.price=gt.4", "B"),
-    ("select=name,book!left(title)&book.price=gt.4", "ABC"),
+    ("select=name,book!inner(title)&book.price=gt.5", "B"),
+    ("select=name,book!left(title)&book.price=gt.5", "ABC"),
     ("select=name,book!inner(author!inner(id))&book.author.name=like.A*", "A"),
 ]
 
@@ -137,6 +137,10 @@ async def test_what_is_within_a_document_is_shown_and_pages_are_sorted_by_it(
         "order=name->a": "name is no JSON, so nothing is at a path within it.",
         "select=profile->>a->b": "goes on after ->>",
         "profile->>a->b=eq.1": "goes on after ->>",
+        "select=profile->": "an arrow that leads nowhere.",
+        "profile->>=eq.1": "an arrow that leads nowhere.",
+        "select=" + ",".join(f"a{n}:id" for n in range(2000)): "more than 1000 values.",
+        "select=" + 64 * "a" + ":id": "is longer than 63 bytes.",
     }.items():
         response = await stocked.fetch(f"/api/author?{quote(query, safe='=')}")
         assert response.code == 400

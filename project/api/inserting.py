@@ -58,7 +58,8 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
     for number, row in enumerate(complete):
         shapes.setdefault(tuple(sorted(row)), []).append(number)
     if len(shapes) > SHAPES:
-        raise FaultError(422, f"The rows have more than {SHAPES} different sets of members.")
+        detail = f"The rows have more than {SHAPES} different sets of members."
+        raise FaultError(422, detail, kind="body")
     known = tuple(Shape(names, 0 if names else len(numbers)) for names, numbers in shapes.items())
     given: dict[Slot, object] = {
         Slot("rows", at): as_json([complete[number] for number in numbers])

@@ -77,6 +77,8 @@ def reason_against(path: Path) -> str | None:
     column = path.column
     if path.steps and (column.type.family not in DOCUMENTS or column.type.outward):
         return f"{column.name} is no JSON, so nothing is at a path within it."
+    if any(not name for _, name in path.steps):
+        return f"{path.name} has an arrow that leads nowhere."
     if any(arrow == "->>" for arrow, _ in path.steps[:-1]):
         return f"{path.name} goes on after ->>, which makes a text; only its end may be one."
     return None

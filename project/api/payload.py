@@ -48,7 +48,9 @@ def read_body(body: bytes) -> tuple[list[Raw], bool]:
             return ROWS.decode(body), True
         return [msgspec.json.decode(body, type=Raw)], False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise FaultError(400, "The body is not JSON in UTF-8, or is nested too deep.") from None
+        raise FaultError(
+            400, "The body is not JSON in UTF-8, or is nested too deep.", kind="body"
+        ) from None
 
 
 class Reader:
@@ -133,7 +135,7 @@ class Reader:
         except msgspec.ValidationError as error:
             raise _WrongError.of(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _WrongError("It cannot be read, or is nested too deep.") from None
+            raise _WrongError("It cannot be read, or is nested too deep.", kind="body") from None
         if isinstance(value, str) and "\0" in value:
             raise _WrongError("It holds the character NUL.")
         return _inward(column, value) if column.type.inward else raw

@@ -17,6 +17,10 @@ from project.api.words import GrammarError, bracketed, parts
 #: Rows within rows within rows …: as deep as a request may look.
 DEEPEST = 5
 
+#: Values that a row may show, and bytes of what one is called: PostgreSQL has such limits.
+WIDEST = 1000
+LONGEST = 63
+
 #: What `select=age::text` may turn a column into.
 CASTS = frozenset(
     ("text", "integer", "bigint", "numeric", "boolean", "date", "timestamptz", "json", "jsonb")
@@ -183,6 +187,10 @@ class _Reader:
             else:
                 shown.append(self._shown(collection, item, parameter))
         labels = [show.label for show in shown] + [label for label, _, _ in embedded]
+        if len(labels) > WIDEST:
+            raise bad_parameter(parameter, f"It shows more than {WIDEST} values.")
+        if long := [label for label in labels if len(label.encode()) > LONGEST]:
+            raise bad_parameter(parameter, f"{long[0]!r} is longer than {LONGEST} bytes.")
         if twice := {label for label in labels if labels.count(label) > 1}:
             raise bad_parameter(parameter, f"It names {', '.join(sorted(twice))} twice.")
         if unknown := set(inner) - {label for label, _, _ in embedded}:

@@ -101,7 +101,13 @@ class ChangingHandler(ResourceHandler):
             raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
         for wish, instead in UNMET.items():
             if wish in self.preferences().items():
-                raise FaultError(400, f"Prefer: {'='.join(wish)} is not met here. {instead}")
+                raise FaultError(
+                    400, f"Prefer: {'='.join(wish)} is not met here. {instead}", kind="header"
+                )
+        coding = self.request.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            detail = f"The body is encoded as {coding}; send it as it is."
+            raise ProblemError(Problem(415, detail, headers=(("Accept-Encoding", "identity"),)))
         sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
@@ -142,7 +148,9 @@ class ChangingHandler(ResourceHandler):
         if key is None:
             return None
         if not KEY.fullmatch(key):
-            raise FaultError(400, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
+            raise FaultError(
+                400, "Idempotency-Key must be 1 to 255 printable ASCII characters.", kind="header"
+            )
         asked = b"\0".join([self.request.path.encode(), body])
         return Once(key, hashlib.sha256(asked).digest())
 

@@ -66,7 +66,9 @@ async def follow(handler: ResourceHandler) -> None:
 def _last_event(handler: ResourceHandler) -> int | None:
     text = handler.request.headers.get("Last-Event-ID", "").strip()
     if text and not NUMBER.fullmatch(text):
-        raise FaultError(400, "Last-Event-ID is not the id of an event of this service.")
+        raise FaultError(
+            400, "Last-Event-ID is not the id of an event of this service.", kind="header"
+        )
     return int(text) if text else None
 
 
