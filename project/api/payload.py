@@ -135,7 +135,7 @@ class Reader:
         except msgspec.ValidationError as error:
             raise _WrongError.of(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _WrongError("It cannot be read, or is nested too deep.", kind="body") from None
+            raise _WrongError("It cannot be read, or is nested too deep.") from None
         if isinstance(value, str) and "\0" in value:
             raise _WrongError("It holds the character NUL.")
         return _inward(column, value) if column.type.inward else raw
