@@ -61,12 +61,11 @@ class Rows(LoadingHandler):
         fixed = self.collection.resource.write is Audience.nobody
         return [*([] if fixed else [events.MEDIA_TYPE]), openapi.ONE, CSV, NDJSON, JSON]
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    def instead(self) -> str | None:
         """Say where rows are changed, to whoever tries it here with a filter."""
-        await super().prepare()
-        if self.request.method in ONE_BY_ONE - self.defined():
-            place = f"{self.request.path}/{{key}}"
-            raise ProblemError(Problem(405, f"Rows are changed one at a time, at {place}."))
+        if self.request.method in ONE_BY_ONE:
+            return f"Rows are changed one at a time, at {self.request.path}/{{key}}."
+        return None
 
     @writes
     async def post(self) -> None:
