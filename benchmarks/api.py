@@ -2,8 +2,10 @@
 
     .venv/bin/python -m benchmarks.api [clients] [seconds] [rows of the export]
 
-All run in turns on one database and one machine, one process each; read the ratios. Ours looks up
-who asks, compares and audits where it writes; the others just write.
+All run in turns on one database and one machine, one process each; read the ratios. Where a task
+needs a right, ours looks up the token, and where it writes, it audits in the same transaction; the
+others do neither. A second row has two of them with the same duties: the token looked up, the
+change audited in its transaction, each as one would write it there.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -31,8 +33,13 @@ MANY = "id,email,access_token(id,label)"
 
 HEAD = """\
 {clients} clients; requests a second, medians of {rounds}, and ours as a share or multiple;
-below, the CPU time of a request in each process, which depends less on what else is running"""
-COLUMNS = ("ours", "constant bytes", "by hand", "FastAPI", "Litestar")
+below, the CPU time of a request in each process, which depends less on what else is running;
+where ours looks up a token and audits, the others do neither, and below that, two of them do"""
+AS_SHARE = ("constant bytes", "by hand")
+COLUMNS = ("ours", *AS_SHARE, "FastAPI", "Litestar")
+
+#: Those that are measured with the duties that ours has, too.
+DUTIFUL = ("by_hand", "fastapi_orm")
 
 
 class Service(NamedTuple):
@@ -46,6 +53,7 @@ class Task(NamedTuple):
     ours: bytes
     theirs: bytes
     status: str = "200"
+    duty: bytes = b""  # theirs, with the duties that ours has
 
 
 def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
@@ -73,12 +81,13 @@ def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
 
 def tasks(token: str) -> list[Task]:
     def read(name: str, path: str, query: str = "") -> Task:
-        return Task(name, load.get(path + query, token), load.get(path))
+        same = load.get(path, token)
+        return Task(name, load.get(path + query, token), load.get(path), duty=same)
 
     def write(name: str, method: str, path: str, status: str) -> Task:
         body = b'{"name": "a new name"}'
         request = load.send(method, path, body, token)
-        return Task(name, request, request, status)
+        return Task(name, request, load.send(method, path, body), status, request)
 
     public = [
         Task(name, load.get(path), load.get(path))
@@ -107,12 +116,14 @@ def compared(task: Task, services: list[Service], url: URL, clients: int, second
         body = answered(services[0].port, task)
         bare = running.enter_context(stage.peer("bare", url, port, body, task.status))
         ours, *others = services
-        asked = [ours, Service("bare", port, psutil.Process(bare.pid)), *others]
+        asked = [(ours, task.ours), (Service("bare", port, psutil.Process(bare.pid)), task.theirs)]
+        asked += [(other, task.theirs) for other in others]
+        if task.duty:
+            asked += [(other, task.duty) for other in others if other.name in DUTIFUL]
         rates: list[list[float]] = [[] for _ in asked]
         costs: list[list[float]] = [[] for _ in asked]
         for _ in range(ROUNDS):
-            for rate, cost, service in zip(rates, costs, asked, strict=True):
-                request = task.ours if service is ours else task.theirs
+            for rate, cost, (service, request) in zip(rates, costs, asked, strict=True):
                 tally = load.Tally()
                 before = sum(service.process.cpu_times()[:2])
                 asyncio.run(
@@ -122,21 +133,33 @@ def compared(task: Task, services: list[Service], url: URL, clients: int, second
                 rate.append(tally.answered / sum(tally.seconds) * clients)
                 cpu = sum(service.process.cpu_times()[:2]) - before
                 cost.append(1_000_000 * cpu / tally.answered)
-    return "\n".join(
-        [
-            row(task.name, [statistics.median(rate) for rate in rates], "", turned=False),
-            row("", [statistics.median(cost) for cost in costs], " µs", turned=True),
+    rate_of = [statistics.median(rate) for rate in rates]
+    cost_of = [statistics.median(cost) for cost in costs]
+    lines = [
+        row(task.name, rate_of[: len(COLUMNS)], "", turned=False),
+        row("", cost_of[: len(COLUMNS)], " µs", turned=True),
+    ]
+    if task.duty:
+        first = len(COLUMNS)
+        lines += [
+            row("  same duties", [rate_of[0], None, *rate_of[first:]], "", turned=False),
+            row("", [cost_of[0], None, *cost_of[first:]], " µs", turned=True),
         ]
-    )
+    return "\n".join(lines)
 
 
-def row(name: str, figures: list[float], unit: str, *, turned: bool) -> str:
+def row(name: str, figures: Sequence[float | None], unit: str, *, turned: bool) -> str:
     """A line of the table; where less is better, turned round, so that more of ours is better."""
     ours, *others = figures
-    ratios = [other / ours if turned else ours / other for other in others]
-    cells = ["", *(f"({100 * ratio:.0f} %)" for ratio in ratios[:2])]
-    cells += [f"({ratio:.1f} times)" for ratio in ratios[2:]]
-    shown = (f"{figure:.0f}{unit} {cell}" for figure, cell in zip(figures, cells, strict=True))
+    assert ours is not None
+    shown = [f"{ours:.0f}{unit} "]
+    for place, other in enumerate(others):
+        if other is None:
+            shown.append("")
+            continue
+        ratio = other / ours if turned else ours / other
+        cell = f"({100 * ratio:.0f} %)" if place < len(AS_SHARE) else f"({ratio:.1f} times)"
+        shown.append(f"{other:.0f}{unit} {cell}")
     return f"{name:18}" + "".join(f"{each:>21}" for each in shown)
 
 

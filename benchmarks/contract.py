@@ -1,8 +1,10 @@
 """Schemathesis over /openapi.json with all its checks: does the service do what it says it does?
 
-    .venv/bin/python -m benchmarks.contract [examples of each operation]
+    .venv/bin/python -m benchmarks.contract [seconds] [seed …]
 
-Signed in as an admin, on a database of its own. Ends with 0 if nothing was found.
+Signed in as an admin, on a database of its own for each seed; all phases, the stateful one too,
+each seed for so many seconds. A seed makes some thousands of calls: several make tens of thousands.
+Ends with 0 if nothing was found.
 """
 
 import subprocess
@@ -15,7 +17,11 @@ from benchmarks import stage
 from benchmarks.api import fill, make_token
 
 
-def main(examples: int = 500) -> int:
+def main(seconds: int = 300, *seeds: int) -> int:
+    return max([checked(seconds, seed) for seed in seeds or (1,)])
+
+
+def checked(seconds: int, seed: int) -> int:
     with ExitStack() as running:
         url = running.enter_context(stage.database(1000))
         fill(url)
@@ -27,9 +33,9 @@ def main(examples: int = 500) -> int:
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
             *("run", f"http://127.0.0.1:{port}/openapi.json"),
             *("--header", f"Authorization: Bearer {token}"),
-            *("--checks", "all"),
-            *("--max-examples", str(examples)),
-            *("--workers", "1", "--continue-on-failure", "--no-color"),
+            *("--checks", "all", "--continue-on-failure"),
+            *("--max-time", str(seconds), "--seed", str(seed)),
+            *("--workers", "1", "--no-color"),
         ]
         folder = running.enter_context(TemporaryDirectory())  # for what it keeps
         return subprocess.run(command, cwd=folder, check=False).returncode

@@ -74,6 +74,12 @@ SELECTS = (
     "*",
     "id,name",
     "account(email)",
+    "account!inner(email,access_token!left(id))",
+    "access_token!inner(label)",
+    "access_token!x(label)",
+    "row_key->>id,before->a->0,n:after->>name::integer",
+    "after->,after->>a->b",
+    ",".join(f"x{number}:id" for number in range(1500)),
     "access_token(id,account(*))",
     "id::text",
     "a:id",
@@ -98,8 +104,15 @@ TYPES = (
     *("text/plain", "multipart/form-data; boundary=x", "application/json; charset=utf-16", ""),
 )
 HEADERS = {
-    "Accept": ("*/*", "text/html", "text/csv", "application/x-ndjson", "image/png", ";;;", ""),
-    "Prefer": ("count=exact", "count=planned", "return=minimal", "return=representation", "=;,"),
+    "Accept": (
+        *("*/*", "text/html", "text/csv", "application/x-ndjson", "image/png", ";;;", ""),
+        *("application/vnd.pgrst.object+json", "application/json;q=0, */*"),
+    ),
+    "Prefer": (
+        *("count=exact", "count=planned", "return=minimal", "return=representation", "=;,"),
+        *("return=headers-only", "tx=rollback", "resolution=merge-duplicates", "handling=strict"),
+    ),
+    "Content-Encoding": ("gzip", "identity", ""),
     "If-Match": ("*", '"1"', 'W/"1"', "nonsense", '""'),
     "If-None-Match": ("*", '"1"', "nonsense"),
     "Idempotency-Key": ("a", "b", "x" * 300, "\xe4"),
@@ -170,9 +183,10 @@ class Fuzz:
             return chance.choice(PARAMETERS), self.text()
         match chance.randrange(6):
             case 0:
-                return "select", chance.choice((*SELECTS, column, f"x:{column}::text"))
+                within = f"{column}->{chance.choice(('a', '0', '>id', '', '>'))}"
+                return "select", chance.choice((*SELECTS, column, f"x:{column}::text", within))
             case 1:
-                way = chance.choice((".desc", ".asc.nullsfirst", "", "->a->>b"))
+                way = chance.choice((".desc", ".asc.nullsfirst", "", "->a->>b", "->>id.desc"))
                 return "order", column + way
             case 2:
                 return chance.choice(("limit", "offset")), chance.choice(("0", "1", "7", "-1", "x"))

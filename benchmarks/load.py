@@ -91,11 +91,12 @@ def get(path: str, token: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n{who}\r\n".encode()
 
 
-def send(method: str, path: str, body: bytes, token: str) -> bytes:
+def send(method: str, path: str, body: bytes, token: str = "") -> bytes:
     """A request to change something."""
+    who = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
-        f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        f"{who}Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -148,6 +148,8 @@ class Connection:
 
     async def _cancel(self) -> None:
         """Have PostgreSQL give up what runs; if it does not in time, the connection is not idle."""
+        if self.idle:
+            return  # it has answered; only whoever waited had not heard of it
         self._answer = self._loop.create_future()
         with suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS):

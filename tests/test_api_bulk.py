@@ -1,8 +1,11 @@
 """Rows in bulk come in whole or not at all, and are checked and audited like any other."""
 
 import asyncio
+import gzip
 import json
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -40,6 +43,28 @@ async def test_lines_of_json(shop: Service, database: sa.URL, editor: dict[str, 
     assert (count, masked) == (2000, "(hidden)")
     empty = await load(shop, "/api/author", "", NDJSON, **editor)
     assert json.loads(empty.body) == {"inserted": 0}
+
+
+async def test_a_table_from_a_spreadsheet_begins_with_a_mark(
+    shop: Service, database: sa.URL, editor: dict[str, str]
+) -> None:
+    table = "\ufeffname\r\nAnn\r\n".encode()
+    assert (await load(shop, "/api/author", table, "text/csv", **editor)).code == 201
+    assert execute(database, "SELECT name FROM author") == [("Ann",)]
+
+
+async def test_a_body_that_is_packed_or_no_json_is_refused_as_such(
+    shop: Service, editor: dict[str, str]
+) -> None:
+    packed = {**editor, "Content-Encoding": "gzip"}
+    response = await load(shop, "/api/author", gzip.compress(b"{}"), "application/json", **packed)
+    assert (response.code, response.headers["Accept-Encoding"]) == (415, "identity")
+    for body, form in ((b"\xef\xbb\xbf{}", "application/json"), (b"a\n\xff", "text/csv")):
+        response = await load(shop, "/api/author", body, form, **editor)
+        assert (response.code, json.loads(response.body)["type"]) == (
+            400,
+            "urn:project:problem:body",
+        )
 
 
 async def test_what_was_exported_can_be_loaded(
@@ -158,6 +183,35 @@ async def test_whoever_takes_no_body_takes_no_large_one(service: Service) -> Non
         response = await service.fetch(path, "*/*", method, b"x" * 2_000_000)
         assert (response.code, json.loads(response.body)["status"]) == (413, 413)
     assert (await service.fetch("/livez", "*/*", "POST", b"x" * 1_000_000)).code == 405
+
+
+@pytest.mark.parametrize("path", ["/api/my_table/1", "/nowhere"])
+async def test_a_body_in_chunks_that_does_not_end_is_refused_in_so_many_words(
+    service: Service, editor: dict[str, str], path: str
+) -> None:
+    asked = f"PATCH {path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n"
+    asked += "".join(f"{name}: {value}\r\n" for name, value in editor.items())
+    sent, answer = await asyncio.to_thread(_send_for_ever, service.port, asked.encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"Content-Type: application/problem+json" in head
+    assert json.loads(body)["status"] == 413
+    assert sent < 2**26
+
+
+def _send_for_ever(port: int, asked: bytes) -> tuple[int, bytes]:
+    """Send chunks until the other side has hung up, and only then read what it said."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(asked + b"\r\n")
+        sent, answer = 0, b""
+        with suppress(ConnectionError):
+            while sent < 2**27:
+                connection.sendall(b"100000\r\n%b\r\n" % bytes(2**20))
+                sent += 2**20
+        with suppress(ConnectionError):
+            while piece := connection.recv(2**16):
+                answer += piece
+        return sent, answer
 
 
 async def test_headers_have_a_limit(service: Service) -> None:

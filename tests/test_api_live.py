@@ -235,6 +235,21 @@ async def test_a_stream_ends_with_its_token(
         assert await stream.end() == []
 
 
+async def test_a_silent_stream_ends_when_its_token_does(service: Service, database: sa.URL) -> None:
+    reader, admin = sign_in(database, Role.reader), sign_in(database, Role.admin)
+    execute(database, "UPDATE access_token SET expires_at = now() + interval '1 s' WHERE id = 1")
+    revoked = sign_in(database, Role.reader)
+    async with (
+        asyncio.timeout(live.HEARTBEAT_SECONDS / 2),
+        source(service.port, "/api/my_table", reader) as expiring,
+        source(service.port, "/api/my_table", revoked) as revoking,
+    ):
+        assert await expiring.end() == []
+        change = {"revoked_at": "2026-01-01T00:00:00Z"}
+        assert await send(service, "PATCH", "/api/access_token/3", change, **admin) == 200
+        assert await revoking.end() == []
+
+
 async def test_a_silent_stream_shows_that_it_lives_and_how_far_it_is(
     shop: Service, database: sa.URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,56 @@ FILTERS = [
     ("order=email.desc.nullslast,id", "BAC"),
     ("order=id&limit=1&offset=1", "B"),
     ("limit=0", ""),
+    ("order=profile->>city,id", "BAC"),
+    ("order=profile->n.nullsfirst,id&limit=2", "BC"),
+    ("order=profile->>city.desc.nullslast,id", "ABC"),
+    ("select=name,book!inner(title)&book.price=gt.5", "B"),
+    ("select=name,book!left(title)&book.price=gt.5", "ABC"),
+    ("select=name,book!inner(author!inner(id))&book.author.name=like.A*", "A"),
 ]
+
+
+async def test_what_is_within_a_document_is_shown_and_pages_are_sorted_by_it(
+    stocked: Service,
+) -> None:
+    shown = "select=profile->>city,number:profile->n::text,profile->x->0"
+    assert (await read(stocked, f"/api/author?{quote(shown, safe='=')}"))[:2] == [
+        {"city": "Ulm", "number": "1", "x": None},
+        {"city": "Bonn", "number": None, "x": None},
+    ]
+    for order in ("profile->>city", "profile->>city.desc", "profile->n.desc.nullslast"):
+        path, found = f"/api/author?limit=1&order={quote(order)}", ""
+        while path:
+            response = await stocked.fetch(path)
+            found += "".join(row["name"][0] for row in json.loads(response.body))
+            path = response.headers.get("Link", "").partition("<")[2].partition(">")[0]
+        assert found == "".join(await names(stocked, f"order={quote(order)}"))
+    for query, why in {
+        "select=name->>a": "name is no JSON, so nothing is at a path within it.",
+        "order=name->a": "name is no JSON, so nothing is at a path within it.",
+        "select=profile->>a->b": "goes on after ->>",
+        "profile->>a->b=eq.1": "goes on after ->>",
+        "select=profile->": "an arrow that leads nowhere.",
+        "profile->>=eq.1": "an arrow that leads nowhere.",
+        "select=" + ",".join(f"a{n}:id" for n in range(2000)): "more than 1000 values.",
+        "select=" + 64 * "a" + ":id": "is longer than 63 bytes.",
+    }.items():
+        response = await stocked.fetch(f"/api/author?{quote(query, safe='=')}")
+        assert response.code == 400
+        assert why in json.loads(response.body)["errors"][0]["detail"]
+
+
+async def test_one_row_comes_as_an_object_if_it_is_one(stocked: Service) -> None:
+    one = "application/vnd.pgrst.object+json"
+    response = await stocked.fetch("/api/author?id=eq.2&select=name", one)
+    assert response.headers["Content-Type"].startswith(one)
+    assert json.loads(response.body) == {"name": "Bob, Jr."}
+    for query, met in (("id=gt.1", 2), ("id=eq.7", 0)):
+        response = await stocked.fetch(f"/api/author?{query}", f"{one}, application/problem+json")
+        assert response.code == 406
+        assert json.loads(response.body)["detail"] == f"One row was asked for, and {met} met."
+    # Whoever takes anything gets an array.
+    assert await read(stocked, "/api/author?id=eq.2&select=id") == [{"id": 2}]
 
 
 async def test_filters_and_order(stocked: Service) -> None:

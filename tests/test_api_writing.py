@@ -137,6 +137,11 @@ async def test_every_violation_is_pointed_at(shop: Service, editor: dict[str, st
         assert (body, said.keys()) == (body, faults.keys())
         for pointer, words in faults.items():
             assert words in said[pointer], body
+    # Half a character of UTF-16 is none in UTF-8: JSON cannot say it.
+    response = await send(shop, "POST", "/api/author", b'{"name": "\xed\xa0\x80"}', **editor)
+    assert json.loads(response.body)["errors"] == [
+        {"pointer": "#/name", "detail": "It cannot be read, or is nested too deep."}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -284,10 +289,36 @@ async def test_the_client_chooses_whether_it_sees_what_it_wrote(
     assert (made.code, made.body, made.headers["Location"]) == (201, b"", "/api/author/1")
     assert made.headers["Preference-Applied"] == "return=minimal"
     assert (await send(shop, "PATCH", "/api/author/1", {"name": "x"}, **minimal)).code == 204
+    headers = await send(
+        shop, "POST", "/api/author", {"name": "B"}, **editor, Prefer="return=headers-only"
+    )
+    assert (headers.code, headers.body, headers.headers["Location"]) == (201, b"", "/api/author/2")
     shown = {**editor, "Prefer": "return=representation"}
     gone = await send(shop, "DELETE", "/api/author/1", **shown)
     assert (gone.code, json.loads(gone.body)["name"]) == (200, "x")
     assert (await send(shop, "DELETE", "/api/author/1", **shown)).code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "preference", "code", "said"),
+    [
+        ("POST", "/api/author", "tx=rollback", 400, "is carried out"),
+        ("DELETE", "/api/author/1", "tx=rollback", 400, "is carried out"),
+        ("POST", "/api/author", "resolution=merge-duplicates", 400, "PUT a row at its key"),
+        ("POST", "/api/author", "return=minimal, resolution=ignore-duplicates", 400, "fail"),
+        ("PATCH", "/api/author?id=eq.1", "return=minimal", 405, "at /api/author/{key}."),
+        ("DELETE", "/api/author", "", 405, "at /api/author/{key}."),
+    ],
+)
+async def test_what_would_be_another_change_elsewhere_is_refused_and_says_what_to_do(  # noqa: PLR0913, PLR0917
+    shop: Service, database: sa.URL, editor: dict[str, str], method: str, path: str,
+    preference: str, code: int, said: str,
+) -> None:  # fmt: skip
+    execute(database, "INSERT INTO author (name) VALUES ('Ann')")
+    answer = await send(shop, method, path, {"name": "x"}, **editor, Prefer=preference)
+    assert answer.code == code
+    assert said in json.loads(answer.body)["detail"]
+    assert execute(database, "SELECT name FROM author") == [("Ann",)]
 
 
 async def test_a_request_with_a_key_is_carried_out_once(

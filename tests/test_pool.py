@@ -114,3 +114,22 @@ async def test_who_waits_too_long_is_told_and_nobody_loses_by_it(database: sa.UR
     assert await pool.run(b"SELECT 1") == [(b"1",)]
     assert pool.usage().timed_out == 1
     await pool.close()
+
+
+async def test_who_gives_up_what_was_answered_waits_for_nothing(pool: Connections) -> None:
+    first = await backend(pool)
+    async with pool.lend() as connection:
+        running = asyncio.create_task(connection.run(b"SELECT 1"))
+        # The answer is taken from the socket and the task cancelled before it goes on.
+        answered = connection._readable  # noqa: SLF001
+
+        def and_cancelled() -> None:
+            answered()
+            if connection.idle:
+                running.cancel()
+
+        asyncio.get_running_loop().add_reader(connection.socket, and_cancelled)
+        async with asyncio.timeout(2):
+            await asyncio.wait([running])
+        assert running.cancelled()
+    assert await backend(pool) == first

@@ -1,6 +1,7 @@
 """What the API costs at least: psycopg's own pool, one statement by hand, under Tornado."""
 
 import asyncio
+import hashlib
 import json
 import os
 import sys
@@ -32,6 +33,38 @@ TO_MANY = (
 )
 
 
+INSERT = (
+    "INSERT INTO my_table (name) VALUES (%s)"
+    " RETURNING json_build_object('id', id, 'name', name)::text"
+)
+PATCH = (
+    "UPDATE my_table SET name = %s WHERE id = %s"
+    " RETURNING json_build_object('id', id, 'name', name)::text"
+)
+
+# The same with the service's duties, for requests that show a token: it is looked up, and a write
+# is noted in the audit by the statement that makes it.
+WHO = (
+    "SELECT account.id FROM access_token token JOIN account ON account.id = token.account_id"
+    " WHERE token_hash = %s AND revoked_at IS NULL"
+    " AND (expires_at IS NULL OR expires_at > now())"
+)
+INSERT_AUDITED = (
+    "WITH after AS (INSERT INTO my_table (name) VALUES (%s) RETURNING *), audited AS ("
+    "INSERT INTO audit_entry (account_id, action, table_name, row_key, after)"
+    " SELECT %s, 'insert', 'my_table', jsonb_build_object('id', id), to_jsonb(after) FROM after)"
+    " SELECT json_build_object('id', id, 'name', name)::text FROM after"
+)
+PATCH_AUDITED = (
+    "WITH before AS (SELECT * FROM my_table WHERE id = %s FOR UPDATE),"
+    " after AS (UPDATE my_table t SET name = %s FROM before WHERE t.id = before.id RETURNING t.*),"
+    " audited AS (INSERT INTO audit_entry (account_id, action, table_name, row_key, before, after)"
+    " SELECT %s, 'update', 'my_table', jsonb_build_object('id', before.id), to_jsonb(before),"
+    " to_jsonb(after) FROM before, after)"
+    " SELECT json_build_object('id', id, 'name', name)::text FROM after"
+)
+
+
 class Rows(RequestHandler):
     async def get(self) -> None:
         low = self.get_argument("id", "")
@@ -42,13 +75,12 @@ class Rows(RequestHandler):
 
     async def post(self) -> None:
         name = json.loads(self.request.body)["name"]
+        account = await who(self)
         self.set_status(201)
-        await answer(
-            self,
-            "INSERT INTO my_table (name) VALUES (%s)"
-            " RETURNING json_build_object('id', id, 'name', name)::text",
-            [name],
-        )
+        if account is None:
+            await answer(self, INSERT, [name])
+        else:
+            await answer(self, INSERT_AUDITED, [name, account])
 
 
 class Row(RequestHandler):
@@ -57,12 +89,11 @@ class Row(RequestHandler):
 
     async def patch(self, key: str) -> None:
         name = json.loads(self.request.body)["name"]
-        await answer(
-            self,
-            "UPDATE my_table SET name = %s WHERE id = %s"
-            " RETURNING json_build_object('id', id, 'name', name)::text",
-            [name, key],
-        )
+        account = await who(self)
+        if account is None:
+            await answer(self, PATCH, [name, key])
+        else:
+            await answer(self, PATCH_AUDITED, [key, name, account])
 
 
 class Fixed(RequestHandler):
@@ -70,6 +101,7 @@ class Fixed(RequestHandler):
         self.statement = statement
 
     async def get(self) -> None:
+        await who(self)
         await answer(self, self.statement, [])
 
 
@@ -107,6 +139,18 @@ class Export(RequestHandler):
                     piece.clear()
                     await self.flush()
         self.finish(bytes(piece))
+
+
+async def who(handler: RequestHandler) -> int | None:
+    """Look up the token that a request shows; the bare requests show none."""
+    header = handler.request.headers.get("Authorization")
+    if header is None:
+        return None
+    digest = hashlib.sha256(header.removeprefix("Bearer ").encode()).digest()
+    async with handler.settings["pool"].connection() as connection:
+        cursor = await connection.execute(WHO, [digest])
+        [account] = await cursor.fetchone()
+    return int(account)
 
 
 async def answer(handler: RequestHandler, statement: str, values: Sequence[object]) -> None:

@@ -3,18 +3,19 @@
 Written as their documentation has it; the pool is as large as the service's.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.responses import StreamingResponse
-from models import AccessToken, Account, MyTable
+from models import AccessToken, Account, AuditEntry, MyTable
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, or_, select
 from sqlalchemy import insert as insert_rows
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -66,6 +67,36 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
+async def who(
+    session: Annotated[AsyncSession, Depends(session)],
+    authorization: Annotated[str | None, Header()] = None,
+) -> Account | None:
+    """Look up the token that a request shows; the bare requests show none."""
+    if authorization is None:
+        return None
+    digest = hashlib.sha256(authorization.removeprefix("Bearer ").encode()).digest()
+    live = (
+        select(Account)
+        .join(AccessToken)
+        .where(
+            AccessToken.token_hash == digest,
+            AccessToken.revoked_at.is_(None),
+            or_(AccessToken.expires_at.is_(None), AccessToken.expires_at > func.now()),
+        )
+    )
+    account = await session.scalar(live)
+    if account is None:
+        raise HTTPException(401)
+    return account
+
+
+Who = Annotated[Account | None, Depends(who)]
+
+
+def shown(row: MyTable) -> dict[str, object]:
+    return {"id": row.id, "name": row.name}
+
+
 @app.get("/", response_model=list[Row])
 async def root(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[MyTable]:
     return (await session.scalars(select(MyTable).order_by(MyTable.id))).all()
@@ -91,33 +122,62 @@ async def row(session: Annotated[AsyncSession, Depends(session)], key: int) -> M
 
 
 @app.post("/api/my_table", response_model=Row, status_code=201)
-async def insert(session: Annotated[AsyncSession, Depends(session)], given: NewRow) -> MyTable:
+async def insert(
+    session: Annotated[AsyncSession, Depends(session)], given: NewRow, account: Who
+) -> MyTable:
     made = MyTable(**given.model_dump())
     session.add(made)
+    if account is not None:
+        await session.flush()
+        session.add(
+            AuditEntry(
+                account_id=account.id,
+                action="insert",
+                table_name="my_table",
+                row_key={"id": made.id},
+                after=shown(made),
+            )
+        )
     await session.commit()
     return made
 
 
 @app.patch("/api/my_table/{key}", response_model=Row)
 async def change(
-    session: Annotated[AsyncSession, Depends(session)], key: int, given: NewRow
+    session: Annotated[AsyncSession, Depends(session)], key: int, given: NewRow, account: Who
 ) -> MyTable:
-    found = await session.get(MyTable, key)
+    found = await session.get(MyTable, key, with_for_update=account is not None)
     if found is None:
         raise HTTPException(404)
+    before = shown(found)
     found.name = given.name
+    if account is not None:
+        session.add(
+            AuditEntry(
+                account_id=account.id,
+                action="update",
+                table_name="my_table",
+                row_key={"id": found.id},
+                before=before,
+                after=shown(found),
+            )
+        )
     await session.commit()
     return found
 
 
 @app.get("/api/access_token", response_model=list[OwnedToken])
-async def to_one(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[AccessToken]:
+async def to_one(
+    session: Annotated[AsyncSession, Depends(session)], _account: Who
+) -> Sequence[AccessToken]:
     tokens = select(AccessToken).options(joinedload(AccessToken.account))
     return (await session.scalars(tokens.order_by(AccessToken.id).limit(100))).all()
 
 
 @app.get("/api/account", response_model=list[Person])
-async def to_many(session: Annotated[AsyncSession, Depends(session)]) -> Sequence[Account]:
+async def to_many(
+    session: Annotated[AsyncSession, Depends(session)], _account: Who
+) -> Sequence[Account]:
     live = Account.access_tokens.and_(AccessToken.revoked_at.is_(None))
     accounts = select(Account).options(selectinload(live))
     return (await session.scalars(accounts.order_by(Account.id).limit(100))).all()

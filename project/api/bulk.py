@@ -79,7 +79,7 @@ class Loader:
 
     def _table(self, file: IO[bytes]) -> Iterator[Raw]:
         """Make objects of the lines of a table; an empty cell is null, where that may be."""
-        text = io.TextIOWrapper(file, "utf-8", newline="")
+        text = io.TextIOWrapper(file, "utf-8-sig", newline="")  # spreadsheets write a mark
         try:
             lines = csv.reader(text, strict=True)
             names = next(lines, [])
@@ -92,9 +92,11 @@ class Loader:
                 cell = map(_cell, columns, cells)
                 yield Raw(encode(dict(zip(names, cell, strict=True))))
             if number < 0 and None in columns:  # no row would say it
-                raise FaultError(422, "The first line names a column that there is not.")
+                raise FaultError(
+                    422, "The first line names a column that there is not.", kind="body"
+                )
         except (csv.Error, UnicodeDecodeError):
-            raise FaultError(400, "The body is not CSV in UTF-8.") from None
+            raise FaultError(400, "The body is not CSV in UTF-8.", kind="body") from None
         finally:
             text.detach()
 

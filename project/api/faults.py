@@ -27,13 +27,24 @@ class Fault(NamedTuple):
 
 
 class FaultError(Exception):
-    """A request that cannot be carried out as it is; the status is 400 or 422."""
+    """A request that cannot be carried out as it is; the status is 400 or 422.
 
-    def __init__(self, status: int, detail: str, faults: Iterable[Fault] = ()) -> None:
+    Args:
+        status: The status.
+        detail: What is wrong with it, for the person who reads it.
+        faults: Each violation.
+        kind: What is wrong, for programs: the ``query``, the ``body`` or a ``header``.
+
+    """
+
+    def __init__(
+        self, status: int, detail: str, faults: Iterable[Fault] = (), kind: str = "query"
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.faults = tuple(faults)
+        self.kind = kind
 
 
 #: The place of a value that is a part of the address: a row that cannot be is a row that is not.
@@ -49,7 +60,7 @@ def bad_parameter(parameter: str, detail: str) -> FaultError:
 
 def bad_body(faults: Iterable[Fault]) -> FaultError:
     """Return the error of a body that is well-formed and does not fit the resource."""
-    return FaultError(422, "The body does not fit this resource.", faults)
+    return FaultError(422, "The body does not fit this resource.", faults, "body")
 
 
 def pointer(*steps: str | int) -> str:

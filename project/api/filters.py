@@ -9,6 +9,7 @@ from project.api.access import Asker
 from project.api.collection import Collection
 from project.api.column import Column
 from project.api.faults import KEY, bad_parameter
+from project.api.path import Path, reason_against, split
 from project.api.statement import (
     Fragment,
     Slot,
@@ -82,7 +83,6 @@ STATES = {
 }
 
 EXPRESSION = re.compile(r"(?P<name>[a-z]+)(\((?P<word>[^()]*)\))?\.(?P<value>.*)", re.DOTALL)
-STEP = re.compile(r"(->>|->)")
 
 
 class Filters:
@@ -102,19 +102,23 @@ class Filters:
         self.asker = asker
         self.parameter = parameter
 
-    def column(self, name: str) -> Column:
-        """Find a column that may be asked for.
+    def path(self, text: str) -> Path:
+        """Find what may be asked for: a column, or a path within its JSON (`data->a->>b`).
 
         Raises:
-            FaultError: there is none of that name, or it may not be filtered by.
+            FaultError: there is no such column, it may not be filtered by, or has no such path.
 
         """
+        name, steps = split(text)
         column = self.collection.columns.get(name)
         if column is None or not column.known_to(self.asker):
             raise self.fault(f"{self.collection.name} has no column {name!r}.")
         if not self.collection.filterable(column):
             raise self.fault(f"Rows cannot be filtered or sorted by {name}.")
-        return column
+        path = Path(column, steps)
+        if reason := reason_against(path):
+            raise self.fault(reason)
+        return path
 
     def fault(self, detail: str) -> Exception:
         """Return the error that blames this parameter."""
@@ -127,13 +131,12 @@ class Filters:
             FaultError: column, operator and value do not go together.
 
         """
-        column_name, *steps = STEP.split(name)
-        column = self.column(column_name)
+        path = self.path(name)
         negated = text.startswith("not.")
         found = EXPRESSION.fullmatch(text[4:] if negated else text)
         if found is None:
             raise self.fault(f"{text!r} is no filter; it must be operator.value, as in eq.1.")
-        operand = self._operand(column, steps)
+        operand = Operand(path.within(self.alias), path)
         try:
             condition = self._compare(operand, found["name"], found["word"], found["value"])
         except GrammarError as error:
@@ -160,20 +163,6 @@ class Filters:
         # A value in quotes may hold what the list would otherwise be split at.
         operator, quote, rest = text.partition('."')
         return self.condition(name, f"{operator}.{unquoted(chr(34) + rest)}" if quote else text)
-
-    def _operand(self, column: Column, steps: list[str]) -> "Operand":
-        """Return the column, or what is at a path within its JSON (`data->a->>b`)."""
-        whole = column.within(self.alias)
-        if not steps:
-            return Operand(whole, column.type.plain, column.type.family, column)
-        if column.type.family not in {Family.json, Family.jsonb}:
-            raise self.fault(f"{column.name} is no JSON, so nothing is at a path within it.")
-        for arrow, step in zip(steps[::2], steps[1::2], strict=True):
-            type_name = "integer" if re.fullmatch(r"-?\d{1,9}", step) else "text"
-            whole = format_sql("({} " + arrow + " {})", whole, value(step, type_name))
-        if steps[-2] == "->>":
-            return Operand(whole, "text", Family.text, None)
-        return Operand(whole, column.type.plain, column.type.family, None)
 
     def _compare(self, operand: "Operand", name: str, word: str | None, text: str) -> Fragment:
         if name in SEARCHES:
@@ -233,18 +222,27 @@ class Filters:
 
 
 class Operand(NamedTuple):
-    """What is compared, and as what."""
+    """What is compared, and what it is."""
 
     sql: Fragment
-    type: str
-    family: Family
-    column: Column | None
+    path: Path
+
+    @property
+    def type(self) -> str:
+        """The type as which values are compared with it."""
+        return self.path.type
+
+    @property
+    def family(self) -> Family:
+        """Which operators make sense."""
+        return self.path.family
 
     def meant(self, text: str) -> str:
         """Return a text as the column's decorator stores it: an address in lower case, say."""
-        if self.column is not None and self.column.type.inward and not self.column.type.outward:
+        decorated = self.path.column.type
+        if not self.path.steps and decorated.inward and not decorated.outward:
             with suppress(Exception):  # what is no such value is compared as it is
-                return str(self.column.type.inward(text))
+                return str(decorated.inward(text))
         return text
 
 

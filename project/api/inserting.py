@@ -58,7 +58,8 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
     for number, row in enumerate(complete):
         shapes.setdefault(tuple(sorted(row)), []).append(number)
     if len(shapes) > SHAPES:
-        raise FaultError(422, f"The rows have more than {SHAPES} different sets of members.")
+        detail = f"The rows have more than {SHAPES} different sets of members."
+        raise FaultError(422, detail, kind="body")
     known = tuple(Shape(names, 0 if names else len(numbers)) for names, numbers in shapes.items())
     given: dict[Slot, object] = {
         Slot("rows", at): as_json([complete[number] for number in numbers])
@@ -72,16 +73,16 @@ def insert(view: View, rows: Sequence[Row], once: Once | None = None) -> Inserti
 
 @remembered
 def _insertion(view: View, shapes: tuple[Shape, ...], *, once: bool) -> Template:
-    steps = [
-        format_sql(
-            "{} AS ({})",
-            identifier(f"written{at}"),
-            _shaped(view.collection, shape, Slot("rows", at)),
-        )
-        for at, shape in enumerate(shapes)
+    inserted = [
+        _shaped(view.collection, shape, Slot("rows", at)) for at, shape in enumerate(shapes)
     ]
-    parts = [format_sql("TABLE {}", identifier(f"written{at}")) for at in range(len(shapes))]
-    steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
+    if len(inserted) == 1:
+        steps = [format_sql("written AS ({})", *inserted)]
+    else:
+        names = [identifier(f"written{at}") for at in range(len(inserted))]
+        steps = [format_sql("{} AS ({})", *each) for each in zip(names, inserted, strict=True)]
+        parts = [format_sql("TABLE {}", name) for name in names]
+        steps.append(format_sql("written AS ({})", join_sql(" UNION ALL ", parts)))
     steps.append(audited(view, "FROM written t0", None, "t0"))
     steps.append(_shown(view))
     if once:

@@ -20,6 +20,9 @@ from project.models import Audience
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+
+#: The one row that filters meet, as PostgREST calls it.
+ONE = "application/vnd.pgrst.object+json"
 MERGE_PATCH = "application/merge-patch+json"
 
 TITLE = "project"
@@ -101,7 +104,7 @@ def _list(collection: Collection) -> Schema:
     name, resource = collection.name, collection.resource
     row = reference(f"{name}.selected")
     answers = answers_of("Rows.", [JSON], {"type": "array", "items": row})
-    answers["200"]["content"] |= {NDJSON: TEXT, CSV: TEXT}
+    answers["200"]["content"] |= {NDJSON: TEXT, CSV: TEXT, ONE: {"schema": row}}
     problems, resuming = ["400", "406", *gate(resource.read)], []
     if resource.write is not Audience.nobody:
         answers["200"]["content"] |= {EVENTS: LIVE}

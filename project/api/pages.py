@@ -19,9 +19,9 @@ def order_by(query: Query) -> Fragment:
 def _step(alias: str, ordering: Ordering) -> Fragment:
     # Nothing is said that is PostgreSQL's default, so that an index of that order fits.
     way = " DESC" if ordering.descending else ""
-    if ordering.column.nullable and ordering.nulls_first != ordering.descending:
+    if ordering.path.nullable and ordering.nulls_first != ordering.descending:
         way += " NULLS FIRST" if ordering.nulls_first else " NULLS LAST"
-    return format_sql("{}" + way, ordering.column.within(alias))
+    return format_sql("{}" + way, ordering.path.within(alias))
 
 
 def place_of_row(query: Query, row: int) -> Fragment:
@@ -31,7 +31,7 @@ def place_of_row(query: Query, row: int) -> Fragment:
     long.
     """
     values = [
-        format_sql("(array_agg({}::text))[{}]", o.column.within(query.alias), number(row))
+        format_sql("(array_agg({}::text))[{}]", o.path.within(query.alias), number(row))
         for o in query.order
     ]
     return format_sql("json_build_array({})::text", join_sql(", ", values))
@@ -56,7 +56,7 @@ def after(query: Query) -> list[Fragment]:
 
 
 def _signature(query: Query) -> str:
-    return ",".join(f"{o.column.name}.{o.descending:d}{o.nulls_first:d}" for o in query.order)
+    return ",".join(f"{o.path.name}.{o.descending:d}{o.nulls_first:d}" for o in query.order)
 
 
 def _decode(query: Query, cursor: str) -> list[str | None]:
@@ -78,9 +78,9 @@ def _beyond(alias: str, order: Sequence[Ordering], values: Sequence[str | None])
     A comparison of whole rows, which an index answers, where all steps go one way and none may be
     null; else the first step decides, and the others where it is equal.
     """
-    if len({o.descending for o in order}) == 1 and not any(o.column.nullable for o in order):
+    if len({o.descending for o in order}) == 1 and not any(o.path.nullable for o in order):
         sign = "<" if order[0].descending else ">"
-        columns = join_sql(", ", [o.column.within(alias) for o in order])
+        columns = join_sql(", ", [o.path.within(alias) for o in order])
         place = join_sql(", ", [_value(o, v) for o, v in zip(order, values, strict=True)])
         return format_sql("({}) " + sign + " ({})", columns, place)
     first, *rest = order
@@ -88,18 +88,18 @@ def _beyond(alias: str, order: Sequence[Ordering], values: Sequence[str | None])
     if not rest:
         return beyond
     equal = format_sql(
-        "{} IS NOT DISTINCT FROM {}", first.column.within(alias), _value(first, values[0])
+        "{} IS NOT DISTINCT FROM {}", first.path.within(alias), _value(first, values[0])
     )
     return format_sql("({} OR ({} AND {}))", beyond, equal, _beyond(alias, rest, values[1:]))
 
 
 def _strictly(alias: str, ordering: Ordering, value: str | None) -> Fragment:
-    column = ordering.column.within(alias)
+    column = ordering.path.within(alias)
     if value is None:
         return format_sql("{} IS NOT NULL", column) if ordering.nulls_first else _never()
     sign = "<" if ordering.descending else ">"
     further = format_sql("{} " + sign + " {}", column, _value(ordering, value))
-    if not ordering.column.nullable or ordering.nulls_first:
+    if not ordering.path.nullable or ordering.nulls_first:
         return further
     return format_sql("({} OR {} IS NULL)", further, column)
 
@@ -111,4 +111,4 @@ def _never() -> Fragment:
 def _value(ordering: Ordering, value: str | None) -> Fragment:
     if value is None:
         return Fragment("NULL")
-    return given_value("cursor", value, ordering.column.type.plain)
+    return given_value("cursor", value, ordering.path.type)

@@ -48,7 +48,9 @@ def read_body(body: bytes) -> tuple[list[Raw], bool]:
             return ROWS.decode(body), True
         return [msgspec.json.decode(body, type=Raw)], False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise FaultError(400, "The body is not JSON in UTF-8, or is nested too deep.") from None
+        raise FaultError(
+            400, "The body is not JSON in UTF-8, or is nested too deep.", kind="body"
+        ) from None
 
 
 class Reader:

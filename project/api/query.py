@@ -7,20 +7,27 @@ from urllib.parse import parse_qsl
 
 from project.api.access import Asker
 from project.api.collection import Collection, Collections, Relation
-from project.api.column import Column
 from project.api.faults import FaultError, bad_parameter
-from project.api.filters import MOST, Filters, owned
-from project.api.statement import Fragment
+from project.api.filters import MOST, Filters, owned, where
+from project.api.path import Path, reason_against, split
+from project.api.statement import Fragment, format_sql, identifier
 from project.api.values import Family
 from project.api.words import GrammarError, bracketed, parts
 
 #: Rows within rows within rows …: as deep as a request may look.
 DEEPEST = 5
 
+#: Values that a row may show, and bytes of what one is called: PostgreSQL has such limits.
+WIDEST = 1000
+LONGEST = 63
+
 #: What `select=age::text` may turn a column into.
 CASTS = frozenset(
     ("text", "integer", "bigint", "numeric", "boolean", "date", "timestamptz", "json", "jsonb")
 )
+
+#: What may stand after the name of a relation, as in `author!inner(name)`.
+DEMANDS = frozenset({"", "inner", "left"})
 
 LOGIC = frozenset({"and", "or", "not.and", "not.or"})
 UNORDERED = frozenset({Family.json, Family.search})
@@ -33,17 +40,17 @@ Parameters = list[tuple[str, str]]
 
 
 class Shown(NamedTuple):
-    """A column of the answer."""
+    """A value of the answer: a column's, or what is within its JSON."""
 
     label: str
-    column: Column
+    path: Path
     cast: str | None = None
 
 
 class Ordering(NamedTuple):
     """One step of the order of rows."""
 
-    column: Column
+    path: Path
     descending: bool
     nulls_first: bool
 
@@ -62,6 +69,7 @@ class Query(NamedTuple):
         offset: Rows to pass over.
         cursor: Where the page before this one ended.
         whole: Whether a row is shown as it is, so that its version stands for what is shown.
+        demanded: Of rows within rows: whether those without any are left out (`author!inner(…)`).
 
     """
 
@@ -75,6 +83,7 @@ class Query(NamedTuple):
     offset: int = 0
     cursor: str | None = None
     whole: bool = True
+    demanded: bool = False
 
 
 def read_parameters(query: str) -> Parameters:
@@ -140,6 +149,9 @@ class _Reader:
             else:
                 conditions.append(reader.condition(name, text))
         shown, embedded = self._select(collection, single.get("select"), inner, path)
+        conditions += [
+            _exists(alias, relation, query) for _, relation, query in embedded if query.demanded
+        ]
         return Query(
             collection=collection,
             alias=alias,
@@ -169,12 +181,16 @@ class _Reader:
             raise bad_parameter(parameter, f"{text!r} cannot be read: {error}.") from None
         for item in items:
             if item == "*":
-                shown += [Shown(c.name, c) for c in collection.known_to(self.asker)]
+                shown += [Shown(c.name, Path(c)) for c in collection.known_to(self.asker)]
             elif item.endswith(")"):
                 embedded.append(self._embed(collection, item, inner, path))
             else:
                 shown.append(self._shown(collection, item, parameter))
         labels = [show.label for show in shown] + [label for label, _, _ in embedded]
+        if len(labels) > WIDEST:
+            raise bad_parameter(parameter, f"It shows more than {WIDEST} values.")
+        if long := [label for label in labels if len(label.encode()) > LONGEST]:
+            raise bad_parameter(parameter, f"{long[0]!r} is longer than {LONGEST} bytes.")
         if twice := {label for label in labels if labels.count(label) > 1}:
             raise bad_parameter(parameter, f"It names {', '.join(sorted(twice))} twice.")
         if unknown := set(inner) - {label for label, _, _ in embedded}:
@@ -188,13 +204,16 @@ class _Reader:
         found = ITEM.fullmatch(item)
         if found is None:
             raise bad_parameter(parameter, f"{item!r} is no column.")
-        column = collection.columns.get(found["name"])
+        name, steps = split(found["name"])
+        column = collection.columns.get(name)
         if column is None or not column.known_to(self.asker):
-            raise bad_parameter(parameter, f"{collection.name} has no column {found['name']!r}.")
-        cast = found["cast"]
+            raise bad_parameter(parameter, f"{collection.name} has no column {name!r}.")
+        path, cast = Path(column, steps), found["cast"]
+        if reason := reason_against(path):
+            raise bad_parameter(parameter, reason)
         if cast is not None and (cast not in CASTS or column.type.outward):
             raise bad_parameter(parameter, f"{column.name} cannot be shown as {cast}.")
-        return Shown(found["alias"] or column.name, column, cast)
+        return Shown(found["alias"] or path.label, path, cast)
 
     def _embed(
         self,
@@ -205,7 +224,8 @@ class _Reader:
     ) -> tuple[str, Relation, Query]:
         parameter = ".".join((*path, "select"))
         found = EMBED.fullmatch(item)
-        relation = collection.relations.get(found["name"]) if found else None
+        name, _, demand = (found["name"] if found else "").partition("!")
+        relation = collection.relations.get(name) if demand in DEMANDS else None
         if found is None or relation is None:
             raise bad_parameter(parameter, f"{collection.name} has nothing to embed as {item!r}.")
         target = self.collections[relation.target]
@@ -218,26 +238,41 @@ class _Reader:
         parameters = [("select", columns or "*"), *inner.get(label, [])]
         self.serial += 1
         query = self.read(target, parameters, (*path, label), f"t{self.serial}")
-        return label, relation, query
+        return label, relation, query._replace(demanded=demand == "inner")
 
     def _order(self, collection: Collection, text: str, where: str) -> Iterable[Ordering]:
         reader = Filters(collection, "", self.asker, f"{where}order")
         seen = set()
         for item in text.split(",") if text else []:
             found = ORDER.fullmatch(item.strip())
-            column = reader.column(found["name"] if found else item)
-            if column.type.family in UNORDERED or column.type.outward:
-                raise reader.fault(f"Rows cannot be sorted by {column.name}.")
-            if found is None or column in seen:
+            path = reader.path(found["name"] if found else item)
+            if path.family in UNORDERED or path.column.type.outward:
+                raise reader.fault(f"Rows cannot be sorted by {path.name}.")
+            if found is None or path in seen:
                 raise reader.fault(f"{item!r} is no order, or is one twice.")
-            seen.add(column)
+            seen.add(path)
             descending = found["way"] == "desc"
             # PostgreSQL's own rule: nulls are larger than anything.
             nulls_first = descending if found["nulls"] is None else found["nulls"] == "first"
-            yield Ordering(column, descending, nulls_first)
+            yield Ordering(path, descending, nulls_first)
         for column in collection.key:
-            if column not in seen:
-                yield Ordering(column, descending=False, nulls_first=False)
+            if Path(column) not in seen:
+                yield Ordering(Path(column), descending=False, nulls_first=False)
+
+
+def _exists(alias: str, relation: Relation, query: Query) -> Fragment:
+    """Return the condition that a row has at least one of those that are asked for within it."""
+    table = format_sql("{} {}", query.collection.table, identifier(query.alias))
+    met = together(alias, relation, query.alias)
+    return format_sql("EXISTS (SELECT FROM {}{})", table, where([*met, *query.conditions]))
+
+
+def together(alias: str, relation: Relation, inner: str) -> list[Fragment]:
+    """Return the conditions that a row and one within it belong together."""
+    return [
+        format_sql("{} = {}", identifier(inner, there), identifier(alias, here))
+        for here, there in relation.pairs
+    ]
 
 
 def _sorted(parameters: Parameters) -> tuple[Parameters, dict[str, Parameters]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from project.api.collection import Collection, Collections, View
 from project.api.filters import key_is, key_slots, where
 from project.api.pages import after, order_by, place_of_row
-from project.api.query import Query, Shown, read_parameters, read_query
+from project.api.query import Query, Shown, read_parameters, read_query, together
 from project.api.rendering import Change, change_of
 from project.api.statement import (
     Fragment,
@@ -139,16 +139,13 @@ def columns(collections: Collections, query: Query) -> Fragment:
     shown = [_shown(show, query.alias) for show in query.shown]
     for label, relation, inner in query.embedded:
         rows = _many if relation.many else _single
-        met = [
-            format_sql("{} = {}", identifier(inner.alias, there), identifier(query.alias, here))
-            for here, there in relation.pairs
-        ]
+        met = together(query.alias, relation, inner.alias)
         shown.append(format_sql("({}) AS {}", rows(collections, inner, met), identifier(label)))
     return format_sql("SELECT {}", join_sql(", ", shown))
 
 
 def _shown(shown: Shown, alias: str) -> Fragment:
-    column = shown.column.within(alias)
+    column = shown.path.within(alias)
     cast = format_sql("{}" + (f"::{shown.cast}" if shown.cast else ""), column)
     return format_sql("{} AS {}", cast, identifier(shown.label))
 

@@ -22,9 +22,9 @@ Row = dict[str, Raw]
 def change_of(query: Query) -> Change | None:
     """Return what has to be done to each row of an answer; None, as a rule."""
     changes: dict[str, Change] = {
-        show.label: show.column.type.outward
+        show.label: show.path.column.type.outward
         for show in query.shown
-        if show.column.type.outward is not None
+        if show.path.column.type.outward is not None
     }
     for label, relation, inner in query.embedded:
         if (change := change_of(inner)) is not None:

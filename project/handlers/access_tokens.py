@@ -48,7 +48,9 @@ class AccessTokens(Rows):
         """Make a token for each row; only its hash is stored."""
         if once is not None:
             # Whatever is asked again is answered from what is stored, and a token is not.
-            raise FaultError(400, "A token is made anew each time; leave Idempotency-Key out.")
+            raise FaultError(
+                400, "A token is made anew each time; leave Idempotency-Key out.", kind="header"
+            )
         tokens = [new_token() for _ in rows]
         for row, token in zip(rows, tokens, strict=True):
             row["token_hash"] = Raw(encode(f"\\x{token_hash(token).hex()}"))

@@ -117,6 +117,10 @@ class Handler(RequestHandler):
         """Return the methods that the handler defines, as the ``Allow`` header has them."""
         return ", ".join(sorted(self.defined()))
 
+    def instead(self) -> str | None:
+        """Say what to do instead of asking by a method that is not answered, if there is a way."""
+        return None
+
     @classmethod
     def defined(cls) -> set[str]:
         """Return the methods that the handler defines."""
@@ -186,6 +190,7 @@ class Handler(RequestHandler):
             self.set_header(name, value)
         if problem.status == 405:  # noqa: PLR2004
             self.set_header("Allow", self.allowed())
+            problem = problem._replace(detail=self.instead() or problem.detail)
         members = problem.members(self.request.path)
         if self.accepted([HTML, JSON, MEDIA_TYPE]) == HTML:
             self.set_header("Content-Type", "text/html; charset=UTF-8")

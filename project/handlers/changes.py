@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 import psycopg
-from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from project.api import rendering
@@ -40,6 +39,15 @@ BODY = 1024 * 1024
 BEYOND = 16 * 1024 * 1024
 
 
+#: What PostgREST's clients may prefer that would make of a change another one: a preference that is
+#: not known is ignored (RFC 7240), and they would not notice.
+UNMET = {
+    ("tx", "rollback"): "Every change that is answered with success is carried out.",
+    ("resolution", "merge-duplicates"): "PUT a row at its key: that inserts or replaces it.",
+    ("resolution", "ignore-duplicates"): "A row that is there already makes the request fail.",
+}
+
+
 @stream_request_body
 class ChangingHandler(ResourceHandler):
     """A request that may change rows; its body arrives in pieces, and no more of it than may."""
@@ -56,8 +64,6 @@ class ChangingHandler(ResourceHandler):
         """Before the body is read: who asks, and how much may come?"""
         await super().prepare()
         self.largest = self.room()
-        connection = cast("HTTP1Connection", self.request.connection)
-        connection.set_max_body_size(self.largest + BEYOND)
         length = self.request.headers.get("Content-Length", "")
         waits = self.request.headers.get("Expect", "").lower() == "100-continue"
         if length.isdecimal() and int(length) > self.largest + (0 if waits else BEYOND):
@@ -72,6 +78,9 @@ class ChangingHandler(ResourceHandler):
         self.arrived += len(chunk)
         if self.arrived <= self.largest:
             self.keep(chunk)
+        elif self.arrived > self.largest + BEYOND:
+            # It came in chunks, and may go on for ever: Tornado hangs up when this is sent.
+            self.send_error(413)
 
     def keep(self, chunk: bytes) -> None:
         """Keep a piece of the body."""
@@ -90,6 +99,15 @@ class ChangingHandler(ResourceHandler):
             raise HTTPError(413)
         for name, _ in read_parameters(self.request.query):
             raise FaultError(400, f"A {self.request.method} takes no parameters, such as {name}.")
+        for wish, instead in UNMET.items():
+            if wish in self.preferences().items():
+                raise FaultError(
+                    400, f"Prefer: {'='.join(wish)} is not met here. {instead}", kind="header"
+                )
+        coding = self.request.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            detail = f"The body is encoded as {coding}; send it as it is."
+            raise ProblemError(Problem(415, detail, headers=(("Accept-Encoding", "identity"),)))
         sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
@@ -130,7 +148,9 @@ class ChangingHandler(ResourceHandler):
         if key is None:
             return None
         if not KEY.fullmatch(key):
-            raise FaultError(400, "Idempotency-Key must be 1 to 255 printable ASCII characters.")
+            raise FaultError(
+                400, "Idempotency-Key must be 1 to 255 printable ASCII characters.", kind="header"
+            )
         asked = b"\0".join([self.request.path.encode(), body])
         return Once(key, hashlib.sha256(asked).digest())
 
@@ -195,9 +215,9 @@ class ChangingHandler(ResourceHandler):
     def show(self, status: int, body: bytes) -> None:
         """Answer with what was written, unless the client can do without."""
         wish = self.preferences().get("return")
-        if wish in {"minimal", "representation"}:
+        if wish in {"minimal", "headers-only", "representation"}:
             self.applied(f"return={wish}")
-        if wish == "minimal":
+        if wish in {"minimal", "headers-only"}:
             self.set_status(201 if status == 201 else 204)  # noqa: PLR2004
             return
         if change := rendering.change_of(whole(self.view)):

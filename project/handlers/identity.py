@@ -27,7 +27,8 @@ ADDRESSES = 10_000
 
 LIVE = b"""
     SELECT token.token_hash, account.id::text, account.role::text, token.id::text,
-        coalesce(token.last_used_at < now() - interval '1 minute', true)::text
+        coalesce(token.last_used_at < now() - interval '1 minute', true)::text,
+        extract(epoch FROM token.expires_at - now())::text
     FROM access_token token JOIN account ON account.id = token.account_id
     WHERE token.token_hash = ANY (%s::bytea[]) AND token.revoked_at IS NULL
         AND (token.expires_at IS NULL OR token.expires_at > now())
@@ -45,12 +46,18 @@ USED = b"""
 
 
 class Live(NamedTuple):
-    """A token that lives: whose it is, and whether its use should be noted down."""
+    """A token that lives: whose it is, and whether its use should be noted down.
+
+    Attributes:
+        seconds: How long it lives yet; None if it has no end.
+
+    """
 
     token_hash: bytes
     token_id: int
     asker: Asker
     stale: bool
+    seconds: float | None
 
 
 #: The hashes of tokens that are shown, and those who want to know whose they are.
@@ -70,8 +77,8 @@ class Tokens:
         self._waiting: Waiting = []
         self._asking: asyncio.Task[None] | None = None
 
-    async def asker(self, authorization: str) -> Asker | None:
-        """Return whose token a header shows, if it is one that lives."""
+    async def live(self, authorization: str) -> Live | None:
+        """Return the token that a header shows, if it is one that lives."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != SCHEME.lower():
             return None
@@ -82,7 +89,7 @@ class Tokens:
             return None
         if live.stale:
             await self._connections.run(USED, [live.token_id])
-        return live.asker
+        return live
 
     async def _look_up(self, digest: bytes) -> Live | None:
         answer: asyncio.Future[Live | None] = asyncio.get_running_loop().create_future()
@@ -120,8 +127,9 @@ def _live(rows: Rows) -> dict[bytes, Live]:
             int(token_id or 0),
             Asker(int(account_id or 0), Role((role or b"").decode())),
             stale == b"true",
+            None if seconds is None else float(seconds),
         )
-        for stored, account_id, role, token_id, stale in rows
+        for stored, account_id, role, token_id, stale, seconds in rows
     ]
     return {live.token_hash: live for live in found}
 
@@ -171,8 +179,8 @@ async def identify(
     if seconds := failures.wait(address):
         headers = (("Retry-After", str(seconds)),)
         raise ProblemError(Problem(429, "Too many wrong tokens; wait a moment.", headers=headers))
-    if asker := await tokens.asker(authorization):
-        return asker
+    if live := await tokens.live(authorization):
+        return live.asker
     failures.note(address)
     raise unauthorized("The token is unknown, expired or revoked.", error="invalid_token")
 

@@ -5,6 +5,7 @@ reads the events, which rows and columns there are for it.
 """
 
 import asyncio
+import math
 import re
 import time
 from contextlib import AsyncExitStack
@@ -19,6 +20,7 @@ from project.follower import LAST, RETRY_SECONDS, Follower
 from project.handlers.problems import Problem, ProblemError, unavailable
 from project.handlers.refusals import is_unreadable
 from project.handlers.resource import ResourceHandler
+from project.models import AccessToken, Account
 from project.pool import BusyError
 
 #: Seconds of silence after which a sign of life is sent, lest a proxy closes the connection.
@@ -26,6 +28,9 @@ HEARTBEAT_SECONDS = 15.0
 
 #: What a stream outlives: a database that restarts, or has no connection to spare.
 PASSING = (psycopg.OperationalError, BusyError)
+
+#: The tables whose changes may take a right away.
+RIGHTS = (AccessToken.__tablename__, Account.__tablename__)
 
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -61,7 +66,9 @@ async def follow(handler: ResourceHandler) -> None:
 def _last_event(handler: ResourceHandler) -> int | None:
     text = handler.request.headers.get("Last-Event-ID", "").strip()
     if text and not NUMBER.fullmatch(text):
-        raise FaultError(400, "Last-Event-ID is not the id of an event of this service.")
+        raise FaultError(
+            400, "Last-Event-ID is not the id of an event of this service.", kind="header"
+        )
     return int(text) if text else None
 
 
@@ -79,9 +86,12 @@ class Stream:
         self.asked = asked
         self.position = position or 0
         self.sent = time.monotonic()
+        self.ends = math.inf  # when the token does
+        self.confirmed = 0  # the change up to which the rights were looked at
 
     async def check(self) -> None:
         """Find out whether the stream can begin, as long as that can be answered."""
+        await self.entitled()
         await self.read(self.position, self.position)
         await self.events()
         if self.position > (self.follower.complete or 0):
@@ -108,11 +118,12 @@ class Stream:
     async def more(self) -> bytes | None:
         """Wait for events, or for so long that a sign of life is due; None ends the stream."""
         batch = Batch(b"", self.position)
-        left = self.sent + HEARTBEAT_SECONDS - time.monotonic()
+        left = min(self.sent + HEARTBEAT_SECONDS, self.ends) - time.monotonic()
         if await self.follower.beyond(self.position, max(left, 0)):
             batch = await self.events()
         # Asked after what is sent was read: whoever lost a right before it was written is not told.
-        if (batch.written or self.silent()) and not await self.entitled():
+        doubtful = batch.written or self.silent() or self.rights_changed()
+        if doubtful and not await self.entitled():
             return None
         self.position = batch.upto
         return batch.written or (events.heartbeat(self.position) if self.silent() else b"")
@@ -149,7 +160,16 @@ class Stream:
         authorization = self.handler.request.headers.get("Authorization")
         if authorization is None:
             return True
-        return await self.handler.tokens.asker(authorization) == self.handler.asker
+        self.confirmed = self.follower.complete or 0
+        live = await self.handler.tokens.live(authorization)
+        if live is not None and live.seconds is not None:
+            self.ends = time.monotonic() + live.seconds
+        return live is not None and live.asker == self.handler.asker
+
+    def rights_changed(self) -> bool:
+        """Say whether the token has ended, or somebody has changed a token or an account."""
+        newest = max(self.follower.newest(table) for table in RIGHTS)
+        return newest > self.confirmed or time.monotonic() >= self.ends
 
     def silent(self) -> bool:
         """Say whether a sign of life is due."""

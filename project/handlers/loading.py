@@ -60,7 +60,7 @@ class LoadingHandler(ChangingHandler):
     async def load(self, file: IO[bytes], *, as_table: bool) -> int:
         """Insert the rows of a file; return how many."""
         if "Idempotency-Key" in self.request.headers:
-            raise FaultError(400, "Idempotency-Key is for rows in JSON.")
+            raise FaultError(400, "Idempotency-Key is for rows in JSON.", kind="header")
         file.seek(0)
         loader = Loader(self.view, file, as_table=as_table)
         async with self.connections.transaction() as connection:

@@ -90,8 +90,8 @@ def problem_of(error: BaseException | None, status: int) -> Problem:
         return error.problem
     if isinstance(error, FaultError):
         errors = tuple(fault.member() for fault in error.faults)
-        kind = "body" if error.status == 422 else "query"  # noqa: PLR2004
-        return Problem(error.status, error.detail, f"urn:project:problem:{kind}", errors=errors)
+        kind = f"urn:project:problem:{error.kind}"
+        return Problem(error.status, error.detail, kind, errors=errors)
     if isinstance(error, HTTPError):
         return Problem(status, DETAILS.get(status, http.HTTPStatus(status).description))
     for kinds, kind, detail in DATABASE:

@@ -176,9 +176,8 @@ class ResourceHandler(Handler):
         if any(one.fault == KEY for one in guilty):
             return self.missing()
         what = "query" if status == 400 else "body"  # noqa: PLR2004
-        return FaultError(
-            status, f"A value of the {what} cannot be used.", faults_of(guilty, given)
-        )
+        detail = f"A value of the {what} cannot be used."
+        return FaultError(status, detail, faults_of(guilty, given), what)
 
     def missing(self) -> ProblemError:
         """Return the 404 of a row."""

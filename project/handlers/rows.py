@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 import psycopg
 
-from project.api import events, inserting, pages, reading, rendering
+from project.api import events, inserting, openapi, pages, reading, rendering
 from project.api.once import Once, answered
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
@@ -30,6 +30,10 @@ COPY_CSV = b"COPY (%b) TO STDOUT (FORMAT csv, HEADER)"
 COPY_LINES = rb"COPY (%b) TO STDOUT (FORMAT csv, DELIMITER E'\x02', QUOTE E'\x01')"
 
 
+#: What is done to a row at its key, and to no others.
+ONE_BY_ONE = frozenset({"PUT", "PATCH", "DELETE"})
+
+
 class Rows(LoadingHandler):
     """The rows of a collection."""
 
@@ -46,6 +50,8 @@ class Rows(LoadingHandler):
                 await self.export(query, form)
             case events.MEDIA_TYPE:
                 await live.follow(self)
+            case openapi.ONE:
+                await self.single(reading.page_asked(self.view, self.request.query))
             case _:
                 forms = ", ".join(reversed(self.offers()))
                 raise ProblemError(Problem(406, f"This address has {forms}."))
@@ -53,7 +59,13 @@ class Rows(LoadingHandler):
     def offers(self) -> list[str]:
         """Return the forms that the rows have; what nobody may change has no changes."""
         fixed = self.collection.resource.write is Audience.nobody
-        return [*([] if fixed else [events.MEDIA_TYPE]), CSV, NDJSON, JSON]
+        return [*([] if fixed else [events.MEDIA_TYPE]), openapi.ONE, CSV, NDJSON, JSON]
+
+    def instead(self) -> str | None:
+        """Say where rows are changed, to whoever tries it here with a filter."""
+        if self.request.method in ONE_BY_ONE:
+            return f"Rows are changed one at a time, at {self.request.path}/{{key}}."
+        return None
 
     @writes
     async def post(self) -> None:
@@ -113,6 +125,22 @@ class Rows(LoadingHandler):
         await self.count(asked.query, rows)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"[%b]\n" % body)
+
+    async def single(self, asked: Question) -> None:
+        """Answer with the one row that is met, as an object.
+
+        Raises:
+            ProblemError: 406 if it is none, or several.
+
+        """
+        [[page, number, _]] = await self.ask(asked.statement)
+        if number != b"1":
+            raise ProblemError(Problem(406, f"One row was asked for, and {int(number or 0)} met."))
+        body = page or b""
+        if asked.change:
+            body = rendering.rendered(asked.change, body)
+        self.set_header("Content-Type", f"{openapi.ONE}; charset=UTF-8")
+        self.finish(b"%b\n" % body)
 
     def next_page(self, query: Query, last: bytes) -> str:
         """Return the address of the page after a row."""
