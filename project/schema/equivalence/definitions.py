@@ -16,7 +16,7 @@ from project.schema.equivalence import text
 from project.schema.equivalence.expressions import Connection, copied, plan, undone
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
-FORMER = ("text", "character varying")
+FORMER = ("text", "character varying", "integer")
 
 READ_CHECK = """
     SELECT pg_get_expr(conbin, conrelid), NULL, contype::text, connoinherit
@@ -55,16 +55,23 @@ class Column(NamedTuple):
     type: str
     collation: str  # as a clause; empty where it is that of the type
 
-    def changed(self, table: str, to: str) -> str:
-        """Write the change of its type to another."""
-        name = sql.Identifier(self.name).as_string()
-        return f"ALTER TABLE {table} ALTER {name} TYPE {to} USING NULL::{to}"
 
-    def restored(self, table: str) -> str:
-        """Write the change of its type to what it is."""
-        name = sql.Identifier(self.name).as_string()
-        type_ = f"{self.type}{self.collation} USING NULL::{self.type}"
-        return f"ALTER TABLE {table} ALTER {name} TYPE {type_}"
+def _changed(table: str, columns: Iterable[Column], to: str) -> str:
+    """Write the change of columns' types to another; of an array, to one of that."""
+    return _retyped(table, ((c, f"{to}[]" if c.type.endswith("[]") else to, "") for c in columns))
+
+
+def _restored(table: str, columns: Iterable[Column]) -> str:
+    """Write the change of columns' types to what they are."""
+    return _retyped(table, ((column, column.type, column.collation) for column in columns))
+
+
+def _retyped(table: str, changes: Iterable[tuple[Column, str, str]]) -> str:
+    parts = (
+        f"ALTER {sql.Identifier(column.name).as_string()} TYPE {to}{collation} USING NULL::{to}"
+        for column, to, collation in changes
+    )
+    return f"ALTER TABLE {table} {', '.join(parts)}"
 
 
 def same_definition(
@@ -135,7 +142,9 @@ def _statements(kind: str, copy: str, definition: str) -> tuple[str, Any]:
 
 
 def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found: str) -> bool:
-    """Tell whether a change of one column's type makes `found` of what `fresh` was written as.
+    """Tell whether a change of a column's type makes `found` of what `fresh` was written as.
+
+    Of one column, or of all that are of one type.
 
     What the user wrote is not known; it is tried with fewer and fewer casts, as long as it still
     means `fresh` now. A change of type adds casts of columns. Where it takes one away, the column
@@ -146,12 +155,14 @@ def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found:
     meant, left = (_read(connection, kind, copy, definition) for definition in (fresh, found))
     former = dict.fromkeys([*text.casts(fresh), *text.casts(found), *FORMER])
     columns = [c for c in _columns(connection, copy) if c.name in fresh and c.name in found]
+    alike = {type_: [c for c in columns if c.type == type_] for type_ in {c.type for c in columns}}
+    groups = [*([c] for c in columns), *(group for group in alike.values() if len(group) > 1)]
     for written in text.spellings(fresh):
         if _read(connection, kind, copy, written) != meant:
             continue
-        for column in columns:
+        for group in groups:
             for type_ in former:
-                around = (column.changed(copy, type_), column.restored(copy))
+                around = (_changed(copy, group, type_), _restored(copy, group))
                 if _after(connection, kind, copy, written, around) == left:
                     return True
     return False

@@ -21,7 +21,12 @@ UNSTEADY = re.compile(
 )
 
 #: What the planner makes of an expression whose value never changes.
-CONSTANT = re.compile(r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^']*)?")
+CONSTANT = re.compile(
+    r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^'()]*(?:\([\d,]+\)[^'()]*)?)?"
+)
+
+#: A literal that is cast twice.
+CAST_TWICE = re.compile(rf"\((E?'(?:[^']|'')*'::{text.TYPE})\)(::{text.TYPE})", re.VERBOSE)
 
 #: Two zones in which no moment has the same date, nor either that of UTC all day.
 ZONES = ("Etc/GMT+12", "Etc/GMT-14")
@@ -82,6 +87,16 @@ def tree(connection: Connection, query: str) -> str | None:
     """Return how the parser reads a query, without what is incidental; None if it cannot."""
     create = f"CREATE VIEW pg_temp.reprinted AS {query}"
     return rule(connection, create, "pg_temp.reprinted", "_RETURN")
+
+
+def folded(connection: Connection, query: str) -> str:
+    """Write the literals that are cast twice as the planner does, cast once."""
+
+    def once(match: re.Match[str]) -> str:
+        understood = plan(connection, f"SELECT {match[0]}")
+        return str(understood["Output"][0]) if understood else match[0]
+
+    return CAST_TWICE.sub(once, query)
 
 
 def rule(connection: Connection, create: str, relation: str, name: str) -> str | None:
