@@ -34,7 +34,9 @@ READ_INDEX = """
         ARRAY(
             SELECT attoptions::text FROM pg_attribute WHERE attrelid = indexrelid ORDER BY attnum
         ),
-        (SELECT conexclop::text FROM pg_constraint WHERE conindid = indexrelid)
+        indisprimary, indisunique,
+        (SELECT contype || coalesce(conexclop::text, '') FROM pg_constraint
+            WHERE conindid = indexrelid)
     FROM pg_index AS i
     JOIN pg_class AS class ON class.oid = indexrelid
     JOIN pg_am ON pg_am.oid = relam
