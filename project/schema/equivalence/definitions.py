@@ -35,7 +35,7 @@ READ_INDEX = """
             SELECT attoptions::text FROM pg_attribute WHERE attrelid = indexrelid ORDER BY attnum
         ),
         indisprimary, indisunique,
-        (SELECT contype || coalesce(conexclop::text, '') FROM pg_constraint
+        (SELECT contype::text || coalesce(conexclop::text, '') FROM pg_constraint
             WHERE conindid = indexrelid)
     FROM pg_index AS i
     JOIN pg_class AS class ON class.oid = indexrelid
