@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from project.schema.autogenerate.text import quoted
+from project.schema.quoting import quoted
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot, Value
 
 #: Kinds of which a difference between the whole items is mended by one statement of DROP, and which
