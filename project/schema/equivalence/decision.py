@@ -17,6 +17,7 @@ from project.schema.equivalence.expressions import (
     same_value,
     tree,
     undone,
+    with_single_casts,
 )
 from project.schema.snapshot import (
     MISSING,
@@ -196,12 +197,12 @@ def _view(connection: Connection, _: Item, one: str, other: str) -> bool:
     if text.functions(one) != text.functions(other):
         return False
     with undone(connection):
-        one, other = (
-            folded(connection, text.one_name_for_now(query.removesuffix(";")))
-            for query in (one, other)
-        )
+        one, other = (text.one_name_for_now(query.removesuffix(";")) for query in (one, other))
         understood = tree(connection, one)
-        return understood is not None and understood == tree(connection, other)
+        if understood is None or understood == tree(connection, other):
+            return understood is not None
+        one, other = folded(connection, one), folded(connection, other)
+        return tree(connection, one) == tree(connection, other)
 
 
 def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -211,7 +212,7 @@ def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
         understood = [
             rule(
                 connection,
-                folded(connection, text.one_name_for_now(create)).replace(
+                with_single_casts(connection, text.one_name_for_now(create)).replace(
                     "CREATE RULE", "CREATE OR REPLACE RULE", 1
                 ),
                 relation,

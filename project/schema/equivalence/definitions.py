@@ -6,14 +6,17 @@ the other: that is tried out.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from project.schema.equivalence import text
-from project.schema.equivalence.expressions import Connection, copied, plan, undone
+from project.schema.equivalence.expressions import Connection, copied, plan, tree, undone
+
+#: How an expression is understood: by the planner, or by the parser.
+Understand = Callable[[Connection, str], Any]
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
 FORMER = ("text", "character varying", "integer")
@@ -97,8 +100,11 @@ def same_definition(
             read = [_read(connection, kind, copy, definition) for definition in (one, other)]
             if read[0] is None or read[1] is None:
                 return False
+            if read[0] == read[1]:
+                return True
+            parsed = [_read(connection, kind, copy, each, tree) for each in (one, other)]
             return (
-                read[0] == read[1]
+                (parsed[0] is not None and parsed[0] == parsed[1])
                 or _is_residue(connection, kind, copy, one, other)
                 or _is_residue(connection, kind, copy, other, one)
             )
@@ -106,12 +112,20 @@ def same_definition(
         return False
 
 
-def _read(connection: Connection, kind: str, copy: str, definition: str) -> Any:  # noqa: ANN401
-    return _after(connection, kind, copy, definition, ())
+def _read(
+    connection: Connection, kind: str, copy: str, definition: str, understand: Understand = plan
+) -> Any:  # noqa: ANN401
+    return _after(connection, kind, copy, definition, (), understand=understand)
 
 
-def _after(
-    connection: Connection, kind: str, copy: str, definition: str, around: Iterable[str]
+def _after(  # noqa: PLR0913
+    connection: Connection,
+    kind: str,
+    copy: str,
+    definition: str,
+    around: Iterable[str],
+    *,
+    understand: Understand = plan,
 ) -> Any:  # noqa: ANN401
     """Make a definition, perhaps between two changes, and return how it is understood then."""
     before, after = tuple(around) or ("", "")
@@ -124,9 +138,11 @@ def _after(
             if row is None:
                 return None
             expressions = [
-                part and plan(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
+                part and understand(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
                 for part in row[:2]
             ]
+            if any(part and not read for part, read in zip(row, expressions, strict=False)):
+                return None
             return [*expressions, *row[2:]]
     except psycopg.Error:
         return None
