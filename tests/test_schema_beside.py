@@ -51,7 +51,7 @@ def downgrade():
     {down}
 """
 
-NUMBER = 8
+NUMBER = 6
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def walked(foreign: Foreign, walks: int) -> Report:
     return roundtrip(Project.load(foreign.ini), foreign.scratch, rows_per_table=3, walks=walks)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("place", [2, NUMBER - 1])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_two_find_what_one_finds(foreign: Foreign, fault: str, place: int) -> None:

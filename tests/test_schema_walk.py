@@ -67,6 +67,11 @@ def test_plain_steps_share_a_run_of_env(foreign: Foreign, walk: Walk) -> None:
     assert runs(foreign) == 4
 
 
+def test_a_project_without_models_is_walked(foreign: Foreign, walk: Walk) -> None:
+    foreign.write("migrations/env.py", COUNTING + ENV.replace("Base.metadata", "None"))
+    assert errors(walk()) == []
+
+
 #: What env.py does besides running migrations, and what a migration leaves in the session.
 ALONE = {
     "env.py sets something": ("migrations/env.py", "    context.conf", "    {}\n    context.conf"),

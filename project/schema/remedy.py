@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from project.schema.quoting import quoted
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot, Value
 
 #: Kinds of which a difference between the whole items is mended by one statement of DROP, and which
@@ -76,10 +77,12 @@ def _create(item: Item) -> str:
     if kind == "table":
         return f'op.create_table("{name}", …{_schema(path)})'
     if kind == "constraint":
-        return _sql(f"ALTER TABLE {_dotted(path)} ADD CONSTRAINT {name} {clause(item)}")
+        return _sql(f"ALTER TABLE {_dotted(path)} ADD CONSTRAINT {_quoted(name)} {clause(item)}")
     if kind == "index":
         unique = "UNIQUE " if attributes["unique"] else ""
-        return _sql(f"CREATE {unique}INDEX {name} ON {_dotted(path)} {attributes['definition']}")
+        return _sql(
+            f"CREATE {unique}INDEX {_quoted(name)} ON {_dotted(path)} {attributes['definition']}"
+        )
     if kind in {"trigger", "rule"}:
         return _sql(str(attributes["definition"]))
     if kind == "view":
@@ -87,7 +90,7 @@ def _create(item: Item) -> str:
         return _sql(f"CREATE {word} {_dotted(item.key.name)} AS {attributes['definition']}")
     if kind == "enum":
         values = attributes["values"]
-        labels = ", ".join(f"'{value}'" for value in values) if isinstance(values, tuple) else ""
+        labels = ", ".join(map(_text, values)) if isinstance(values, tuple) else ""
         return _sql(f"CREATE TYPE {_dotted(item.key.name)} AS ENUM ({labels})")
     return ""
 
@@ -117,7 +120,7 @@ def _drop(key: Key) -> str:
     if kind == "index":
         return f'op.drop_index("{name}", table_name="{table}"{_schema(schema)})'
     if kind in {"trigger", "rule", "policy"}:
-        return _sql(f"DROP {kind.upper()} {name} ON {_dotted(path)}")
+        return _sql(f"DROP {kind.upper()} {_quoted(name)} ON {_dotted(path)}")
     if kind == "view":
         return _sql(f"DROP VIEW {_dotted(key.name)}")
     if kind in DROPS:
@@ -157,11 +160,11 @@ def _comment(item: Item, value: object) -> str:
 
 def _commented(item: Item, value: object) -> str:
     kind, (*path, name) = item.key.kind, item.key.name
-    text = "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
+    text = "NULL" if value is None else _text(value)
     if kind in PARTS:
-        return _sql(f"COMMENT ON {kind.upper()} {name} ON {_dotted(path)} IS {text}")
+        return _sql(f"COMMENT ON {kind.upper()} {_quoted(name)} ON {_dotted(path)} IS {text}")
     if kind == "domain constraint":
-        return _sql(f"COMMENT ON CONSTRAINT {name} ON DOMAIN {_dotted(path)} IS {text}")
+        return _sql(f"COMMENT ON CONSTRAINT {_quoted(name)} ON DOMAIN {_dotted(path)} IS {text}")
     if kind == "index":
         return _sql(f"COMMENT ON INDEX {_dotted([*path[:1], name])} IS {text}")
     if kind == "view":
@@ -182,7 +185,7 @@ def _replace(item: Item, _value: object) -> str:
 def _validated(item: Item, value: object) -> str:
     *path, name = item.key.name
     if value:
-        return _sql(f"ALTER TABLE {_dotted(path)} VALIDATE CONSTRAINT {name}")
+        return _sql(f"ALTER TABLE {_dotted(path)} VALIDATE CONSTRAINT {_quoted(name)}")
     return _replace(item, value)
 
 
@@ -224,7 +227,7 @@ def _persistence(item: Item, value: object) -> str:
 def _enabled(item: Item, value: object) -> str:
     *path, name = item.key.name
     word = ENABLED.get(str(value), "ENABLE ALWAYS")
-    return _sql(f"ALTER TABLE {_dotted(path)} {word} {item.key.kind.upper()} {name}")
+    return _sql(f"ALTER TABLE {_dotted(path)} {word} {item.key.kind.upper()} {_quoted(name)}")
 
 
 #: How an attribute of an item is changed.
@@ -263,7 +266,17 @@ def _schema(path: list[str]) -> str:
 
 
 def _dotted(path: "list[str] | tuple[str, ...]") -> str:
-    return ".".join(path[1:] if len(path) > 1 and path[0] == "public" else path)
+    return ".".join(map(_quoted, path[1:] if len(path) > 1 and path[0] == "public" else path))
+
+
+def _quoted(name: str) -> str:
+    """Write a name in SQL; of a function, with the types that belong to it."""
+    name, parenthesis, types = name.partition("(") if name.endswith(")") else (name, "", "")
+    return quoted(name) + parenthesis + types
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _sql(statement: str) -> str:

@@ -10,7 +10,6 @@ from project.schema import rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.connections import Connection, connected
-from project.schema.drift import version_table
 from project.schema.snapshot import Snapshot
 from project.schema.source import Revision, Source, SourceError
 
@@ -127,7 +126,7 @@ def opened(
         ExitStack() as stage,
     ):
         project.begin(untouched)
-        leave_out = leave_out or version_table(source.metadata())
+        leave_out = leave_out or [source.version_table()]  # env.py may have no models
         yield Walk(project, server, untouched, source, leave_out, seed, rows_per_table, stage)
 
 

@@ -32,6 +32,11 @@ DEFINITION = """CASE WHEN condeferrable OR NOT convalidated OR NOT enforced
 #: A constraint that is not enforced cannot be validated, so that says nothing of it.
 VALIDATED = "convalidated OR NOT enforced"
 
+#: Not of checks, which no trigger enforces.
+_SWITCHED = """(contype <> 'c' AND EXISTS (
+    SELECT FROM pg_trigger WHERE tgconstraint = constr.oid AND tgenabled <> 'O'
+))"""
+
 CONSTRAINT = Kind.of_many(
     name="nspname, class.relname, conname",
     attributes={
@@ -48,9 +53,7 @@ CONSTRAINT = Kind.of_many(
         "comment": described("pg_constraint", "constr.oid"),
         "comment of index": described("pg_class", "index.oid"),
         # A superuser may have switched off what enforces it.
-        "triggers": """CASE WHEN contype = 'f' AND EXISTS (
-            SELECT FROM pg_trigger WHERE tgconstraint = constr.oid AND tgenabled <> 'O'
-        ) THEN 'disabled' END""",
+        "triggers": f"CASE WHEN {_SWITCHED} THEN 'disabled' END",
     },
     named_by=f"""CASE contype
         WHEN 'p' THEN {named_by("conname", "_pkey", _CHOICE)}
@@ -65,7 +68,12 @@ CONSTRAINT = Kind.of_many(
     LEFT JOIN pg_class AS index ON index.oid = conindid AND contype IN ('p', 'u', 'x')
     LEFT JOIN pg_index ON indexrelid = index.oid
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
-    WHERE contype IN ('p', 'u', 'f', 'c', 'x') AND conparentid = 0
+    WHERE contype IN ('p', 'u', 'f', 'c', 'x')
+        -- That of a partition is that of its parent, unless somebody did something to it.
+        AND (conparentid = 0 OR index.reloptions IS NOT NULL OR index.reltablespace <> 0
+            OR indisclustered OR indisreplident OR {_SWITCHED}
+            OR {described("pg_constraint", "constr.oid")} IS NOT NULL
+            OR {described("pg_class", "index.oid")} IS NOT NULL)
         AND {own("pg_class", "class.oid")}
     """,
 )

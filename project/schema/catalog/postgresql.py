@@ -124,8 +124,11 @@ def read(
 
 @contextmanager
 def pinned(connection: psycopg.Connection) -> Iterator[None]:
-    """Hold a read-only transaction in which the server prints alike, whatever is configured."""
-    with connection.transaction():
+    """Hold a read-only transaction in which the server prints alike, whatever is configured.
+
+    Statements in it are sent on without waiting until an answer is read.
+    """
+    with connection.pipeline(), connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute(PIN_AND_PLAN)
         yield

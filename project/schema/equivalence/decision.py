@@ -11,11 +11,13 @@ from project.schema.equivalence.definitions import same_definition
 from project.schema.equivalence.expressions import (
     Connection,
     copied,
+    folded,
     rule,
     same,
     same_value,
     tree,
     undone,
+    with_single_casts,
 )
 from project.schema.snapshot import (
     MISSING,
@@ -144,6 +146,8 @@ def _argument(connection: Connection, _: Item, one: str, other: str) -> bool:
 
 def _on_table(connection: Connection, item: Item, one: str, other: str) -> bool:
     schema, table, _ = item.key.name
+    if text.same_reference(one, other):
+        return True
     return same_definition(connection, item.key.kind, (schema, table), one, other)
 
 
@@ -193,8 +197,12 @@ def _view(connection: Connection, _: Item, one: str, other: str) -> bool:
     if text.functions(one) != text.functions(other):
         return False
     with undone(connection):
-        understood = tree(connection, one.removesuffix(";"))
-        return understood is not None and understood == tree(connection, other.removesuffix(";"))
+        one, other = (text.one_name_for_now(query.removesuffix(";")) for query in (one, other))
+        understood = tree(connection, one)
+        if understood is None or understood == tree(connection, other):
+            return understood is not None
+        one, other = folded(connection, one), folded(connection, other)
+        return tree(connection, one) == tree(connection, other)
 
 
 def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -204,7 +212,9 @@ def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
         understood = [
             rule(
                 connection,
-                create.replace("CREATE RULE", "CREATE OR REPLACE RULE", 1),
+                with_single_casts(connection, text.one_name_for_now(create)).replace(
+                    "CREATE RULE", "CREATE OR REPLACE RULE", 1
+                ),
                 relation,
                 name,
             )
@@ -227,11 +237,16 @@ def _domain_check(connection: Connection, item: Item, one: str, other: str) -> b
         return same(connection, checks[0][1], checks[1][1], source)
 
 
+def _partition(_: Connection, __: Item, one: str, other: str) -> bool:
+    return text.same_partition(one, other)
+
+
 def _body(_: Connection, item: Item, one: str, other: str) -> bool:
     return text.same_body(one, other, str(item.attributes["language"]))
 
 
 DECISIONS: Mapping[tuple[str, str], Decision] = {
+    ("table", "partition"): _partition,
     ("column", "default"): _column_default,
     ("domain", "default"): _column_default,
     ("column", "generated"): _generated,

@@ -6,17 +6,20 @@ the other: that is tried out.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from project.schema.equivalence import text
-from project.schema.equivalence.expressions import Connection, copied, plan, undone
+from project.schema.equivalence.expressions import Connection, copied, plan, tree, undone
+
+#: How an expression is understood: by the planner, or by the parser.
+Understand = Callable[[Connection, str], Any]
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
-FORMER = ("text", "character varying")
+FORMER = ("text", "character varying", "integer")
 
 READ_CHECK = """
     SELECT pg_get_expr(conbin, conrelid), NULL, contype::text, connoinherit
@@ -34,7 +37,9 @@ READ_INDEX = """
         ARRAY(
             SELECT attoptions::text FROM pg_attribute WHERE attrelid = indexrelid ORDER BY attnum
         ),
-        (SELECT conexclop::text FROM pg_constraint WHERE conindid = indexrelid)
+        indisprimary, indisunique,
+        (SELECT contype::text || coalesce(conexclop::text, '') FROM pg_constraint
+            WHERE conindid = indexrelid)
     FROM pg_index AS i
     JOIN pg_class AS class ON class.oid = indexrelid
     JOIN pg_am ON pg_am.oid = relam
@@ -55,16 +60,23 @@ class Column(NamedTuple):
     type: str
     collation: str  # as a clause; empty where it is that of the type
 
-    def changed(self, table: str, to: str) -> str:
-        """Write the change of its type to another."""
-        name = sql.Identifier(self.name).as_string()
-        return f"ALTER TABLE {table} ALTER {name} TYPE {to} USING NULL::{to}"
 
-    def restored(self, table: str) -> str:
-        """Write the change of its type to what it is."""
-        name = sql.Identifier(self.name).as_string()
-        type_ = f"{self.type}{self.collation} USING NULL::{self.type}"
-        return f"ALTER TABLE {table} ALTER {name} TYPE {type_}"
+def _changed(table: str, columns: Iterable[Column], to: str) -> str:
+    """Write the change of columns' types to another; of an array, to one of that."""
+    return _retyped(table, ((c, f"{to}[]" if c.type.endswith("[]") else to, "") for c in columns))
+
+
+def _restored(table: str, columns: Iterable[Column]) -> str:
+    """Write the change of columns' types to what they are."""
+    return _retyped(table, ((column, column.type, column.collation) for column in columns))
+
+
+def _retyped(table: str, changes: Iterable[tuple[Column, str, str]]) -> str:
+    parts = (
+        f"ALTER {sql.Identifier(column.name).as_string()} TYPE {to}{collation} USING NULL::{to}"
+        for column, to, collation in changes
+    )
+    return f"ALTER TABLE {table} {', '.join(parts)}"
 
 
 def same_definition(
@@ -88,8 +100,11 @@ def same_definition(
             read = [_read(connection, kind, copy, definition) for definition in (one, other)]
             if read[0] is None or read[1] is None:
                 return False
+            if read[0] == read[1]:
+                return True
+            parsed = [_read(connection, kind, copy, each, tree) for each in (one, other)]
             return (
-                read[0] == read[1]
+                (parsed[0] is not None and parsed[0] == parsed[1])
                 or _is_residue(connection, kind, copy, one, other)
                 or _is_residue(connection, kind, copy, other, one)
             )
@@ -97,12 +112,20 @@ def same_definition(
         return False
 
 
-def _read(connection: Connection, kind: str, copy: str, definition: str) -> Any:  # noqa: ANN401
-    return _after(connection, kind, copy, definition, ())
+def _read(
+    connection: Connection, kind: str, copy: str, definition: str, understand: Understand = plan
+) -> Any:  # noqa: ANN401
+    return _after(connection, kind, copy, definition, (), understand=understand)
 
 
-def _after(
-    connection: Connection, kind: str, copy: str, definition: str, around: Iterable[str]
+def _after(  # noqa: PLR0913
+    connection: Connection,
+    kind: str,
+    copy: str,
+    definition: str,
+    around: Iterable[str],
+    *,
+    understand: Understand = plan,
 ) -> Any:  # noqa: ANN401
     """Make a definition, perhaps between two changes, and return how it is understood then."""
     before, after = tuple(around) or ("", "")
@@ -115,9 +138,11 @@ def _after(
             if row is None:
                 return None
             expressions = [
-                part and plan(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
+                part and understand(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
                 for part in row[:2]
             ]
+            if any(part and not read for part, read in zip(row, expressions, strict=False)):
+                return None
             return [*expressions, *row[2:]]
     except psycopg.Error:
         return None
@@ -135,7 +160,9 @@ def _statements(kind: str, copy: str, definition: str) -> tuple[str, Any]:
 
 
 def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found: str) -> bool:
-    """Tell whether a change of one column's type makes `found` of what `fresh` was written as.
+    """Tell whether a change of a column's type makes `found` of what `fresh` was written as.
+
+    Of one column, or of all that are of one type.
 
     What the user wrote is not known; it is tried with fewer and fewer casts, as long as it still
     means `fresh` now. A change of type adds casts of columns. Where it takes one away, the column
@@ -146,12 +173,14 @@ def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found:
     meant, left = (_read(connection, kind, copy, definition) for definition in (fresh, found))
     former = dict.fromkeys([*text.casts(fresh), *text.casts(found), *FORMER])
     columns = [c for c in _columns(connection, copy) if c.name in fresh and c.name in found]
+    alike = {type_: [c for c in columns if c.type == type_] for type_ in {c.type for c in columns}}
+    groups = [*([c] for c in columns), *(group for group in alike.values() if len(group) > 1)]
     for written in text.spellings(fresh):
         if _read(connection, kind, copy, written) != meant:
             continue
-        for column in columns:
+        for group in groups:
             for type_ in former:
-                around = (column.changed(copy, type_), column.restored(copy))
+                around = (_changed(copy, group, type_), _restored(copy, group))
                 if _after(connection, kind, copy, written, around) == left:
                     return True
     return False

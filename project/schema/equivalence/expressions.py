@@ -21,15 +21,21 @@ UNSTEADY = re.compile(
 )
 
 #: What the planner makes of an expression whose value never changes.
-CONSTANT = re.compile(r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^']*)?")
+CONSTANT = re.compile(
+    r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^'()]*(?:\([\d,]+\)[^'()]*)?)?"
+)
+
+#: A literal that is cast twice.
+CAST_TWICE = re.compile(rf"\((E?'(?:[^']|'')*'::{text.TYPE})\)(::{text.TYPE})", re.VERBOSE)
 
 #: Two zones in which no moment has the same date, nor either that of UTC all day.
 ZONES = ("Etc/GMT+12", "Etc/GMT-14")
 
-#: In a stored query: where something was written, and what it was called there.
+#: In a stored query: where something was written, and in which words, and what it was called there.
+#: ``a AT TIME ZONE b`` is ``timezone(b, a)`` in other words.
 INCIDENTAL = re.compile(
     r":(?:stmt_)?(?:location|len) -?\d+|:(?:alias|eref) (?:<>|\{ALIAS (?:[^{}\\]|\\.)*\})"
-    r"|:rtekind_join_using_alias \S+"
+    r"|:rtekind_join_using_alias \S+|:funcformat \d"
 )
 
 
@@ -80,8 +86,35 @@ def plan(connection: Connection, query: str) -> Any:  # noqa: ANN401
 
 def tree(connection: Connection, query: str) -> str | None:
     """Return how the parser reads a query, without what is incidental; None if it cannot."""
-    create = f"CREATE VIEW pg_temp.reprinted AS {query}"
-    return rule(connection, create, "pg_temp.reprinted", "_RETURN")
+    create = f"CREATE VIEW pg_temp.understood AS {query}"
+    return rule(connection, create, "pg_temp.understood", "_RETURN")
+
+
+def folded(connection: Connection, query: str) -> str:
+    """Write a query as the server prints it now, and literals that are cast twice cast once.
+
+    What it prints it may read otherwise: of a list that is cast, each part is.
+    """
+    try:
+        with undone(connection):
+            connection.execute(f"CREATE VIEW pg_temp.understood AS {query}".encode())
+            row = connection.execute(
+                "SELECT pg_get_viewdef('pg_temp.understood'::regclass)"
+            ).fetchone()
+        query = row[0].removesuffix(";") if row else query
+    except psycopg.Error:  # it is not one that a view can have
+        pass
+    return with_single_casts(connection, query)
+
+
+def with_single_casts(connection: Connection, query: str) -> str:
+    """Write the literals that are cast twice as the planner does, cast once."""
+
+    def once(match: re.Match[str]) -> str:
+        understood = plan(connection, f"SELECT {match[0]}")
+        return str(understood["Output"][0]) if understood else match[0]
+
+    return CAST_TWICE.sub(once, query)
 
 
 def rule(connection: Connection, create: str, relation: str, name: str) -> str | None:

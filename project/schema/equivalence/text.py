@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterator
 
+#: A type, in verbose notation.
+TYPE = r"""(?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?
+    (?:[ ]varying|[ ]precision)?(?:\(\d+(?:,\d+)?\))?(?:[ ]with(?:out)?[ ]time[ ]zone)?(?:\[\])*"""
+
 #: A piece of SQL as the server prints it. Quotes within quotes are doubled; a cast is ``::type``.
 TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<literal>[eE]?'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")*")
-    | (?P<cast>::(?P<type>(?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?
-        (?:[ ]varying|[ ]precision)?(?:\(\d+(?:,\d+)?\))?(?:[ ]with(?:out)?[ ]time[ ]zone)?
-        (?:\[\])*))
+    | (?P<cast>::(?P<type>{TYPE}))
     | (?P<number>\b\d[\d.]*)
     | (?P<word>\w+)
     | (?P<space>\s+)
@@ -63,7 +65,27 @@ def spellings(text: str) -> list[str]:
         without_casts(text, of_literals_only=True),
         without_casts(text, of_literals_only=False),
     ]
-    return list(dict.fromkeys(written))
+    return list(dict.fromkeys([*written, *map(with_lists, written)]))
+
+
+def with_lists(text: str) -> str:
+    """Write ``= ANY (ARRAY[…])`` as ``IN (…)``, of which the server makes it, and ``NOT IN``.
+
+    What stands in a list is of the type that all of it and the left side have in common; what
+    stands in an array, of its own.
+    """
+    literals: list[str] = []
+
+    def masked(match: re.Match[str]) -> str:
+        if match.lastgroup != "literal":
+            return match[0]
+        literals.append(match[0])
+        return f"\0{len(literals) - 1}\0"
+
+    written = TOKEN.sub(masked, text)
+    for array, word in (("= ANY", "IN"), ("<> ALL", "NOT IN")):
+        written = re.sub(rf"{array} \((\()?ARRAY\[([^][]*)\](?(1)\))\)", rf"{word} (\2)", written)
+    return re.sub("\0(\\d+)\0", lambda match: literals[int(match[1])], written)
 
 
 def casts(text: str) -> Iterator[str]:
@@ -90,7 +112,8 @@ def _names_kept(text: str) -> str:
 def one_name_for_now(text: str) -> str:
     """Write ``CURRENT_TIMESTAMP`` and ``transaction_timestamp()`` as ``now()``, which they are.
 
-    Source: PostgreSQL, "Date/Time Functions and Operators", "Current Date/Time".
+    Likewise ``USER`` and ``CURRENT_ROLE`` as ``CURRENT_USER``. Sources: PostgreSQL, "Date/Time
+    Functions and Operators", "Current Date/Time"; "Session Information Functions".
     """
     parts = [match[0] for match in TOKEN.finditer(text)]
     for position, part in enumerate(parts):
@@ -99,7 +122,42 @@ def one_name_for_now(text: str) -> str:
             parts[position] = "now()"
         elif part == "transaction_timestamp" and following == "()":
             parts[position] = "now"
+        elif part in {"USER", "CURRENT_ROLE"}:
+            parts[position] = "CURRENT_USER"
     return "".join(parts)
+
+
+def listed(text: str) -> list[str]:
+    """Split at the commas that are in no quotes and no parentheses."""
+    parts, depth = [""], 0
+    for match in TOKEN.finditer(text):
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+        if match[0] == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += match[0]
+    return [part.strip() for part in parts]
+
+
+def same_partition(one: str, other: str) -> bool:
+    """Tell whether two bounds of a partition by list have the same values, in whatever order."""
+    lists = [re.fullmatch(r"FOR VALUES IN \((.*)\)", bound, re.DOTALL) for bound in (one, other)]
+    if lists[0] is None or lists[1] is None:
+        return False
+    return sorted(listed(lists[0][1])) == sorted(listed(lists[1][1]))
+
+
+_NAMES = r'\(((?:"(?:[^"]|"")*"|[^()"])*)\)'
+REFERENCE = re.compile(rf"FOREIGN KEY {_NAMES} (REFERENCES [^(]*){_NAMES}(.*)", re.DOTALL)
+
+
+def same_reference(one: str, other: str) -> bool:
+    """Tell whether two foreign keys refer by the same pairs of columns, in whatever order."""
+    keys = [REFERENCE.fullmatch(definition) for definition in (one, other)]
+    if keys[0] is None or keys[1] is None or keys[0].group(2, 4) != keys[1].group(2, 4):
+        return False
+    pairs = [sorted(zip(listed(key[1]), listed(key[3]), strict=True)) for key in keys if key]
+    return pairs[0] == pairs[1]
 
 
 def same_body(one: str, other: str, language: str) -> bool:

@@ -95,22 +95,21 @@ def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Co
             ).fetchall()
             if (schema, name) not in leave_out
         ]
-        # A statement for each, sent together: the server keeps the plan of one whose table is still
-        # the same, and would make that of all anew.
-        with connection.pipeline():
-            cursors = [
-                connection.cursor(row_factory=tuple_row).execute(_rows_of(table), prepare=True)
-                for table in tables
-            ]
-            return {
-                table.name: table.holding(found.fetchall())
-                for table, found in zip(tables, cursors, strict=True)
-            }
+        # A statement for each, none of which waits for another's answer: the server keeps the plan
+        # of one whose table is still the same, and would make that of all anew.
+        cursors = [
+            connection.cursor(row_factory=tuple_row).execute(_rows_of(table), prepare=True)
+            for table in tables
+        ]
+        return {
+            table.name: table.holding(found.fetchall())
+            for table, found in zip(tables, cursors, strict=True)
+        }
 
 
 @contextmanager
 def _printing(connection: psycopg.Connection) -> Iterator[None]:
-    with connection.transaction():
+    with connection.pipeline(), connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.execute(PRINT)
         yield
@@ -151,6 +150,7 @@ def losses(before: Contents, after: Contents) -> list[Loss]:
     return [
         Loss(*name, *part)
         for name, rows in sorted(before.items())
+        if after.get(name) != rows  # mostly they are the same
         for part in (_compared(rows, after[name]) if name in after else _all_of(rows))
     ]
 
