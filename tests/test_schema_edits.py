@@ -42,7 +42,7 @@ def workshop(
         yield made
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_an_edit_becomes_a_migration_or_is_refused(workshop: Bench, edit: Edit) -> None:
     declared = workshop.of_models(edit.before, edit.after)
@@ -85,7 +85,7 @@ REFUSALS = (
 )
 
 
-@pytest.mark.sample(18)
+@pytest.mark.sample(36)
 @pytest.mark.parametrize("edit", [edit.turned() for edit in EDITS], ids=str)
 def test_an_edit_that_is_taken_back_is_one_too(workshop: Bench, edit: Edit) -> None:
     declared = workshop.of_models(edit.before, edit.after)

@@ -36,7 +36,7 @@ def wanted(bench: Workbench, declared: Declared) -> Rename | None:
     for rename in asked:
         if Key("table", rename.new) in bench.before.catalog.items:
             raise RefusedError(
-                f"{shown(rename.new)} cannot be expanded, for a table of this name is there as well."
+                f"{shown(rename.new)} cannot be expanded: a table of this name is there as well."
             )
     return asked[0] if asked else None
 
