@@ -77,6 +77,18 @@ def test_a_told_conversion_that_nothing_turns_back_is_written_one_way(workshop: 
     assert "Nothing makes the old values of the new ones: invalid input" in written.downgrade
 
 
+def test_a_number_that_was_given_is_not_given_again(workshop: Bench) -> None:
+    table = 'Table("t", metadata, Column("id", Integer, {}primary_key=True))'
+    declared = workshop.of_models(table.format(""), table.format("Identity(), "))
+    written = workshop.written(declared)
+    insert = b"INSERT INTO t DEFAULT VALUES RETURNING id"
+    for number, function in enumerate(("upgrade", "downgrade", "upgrade"), 1):
+        assert workshop.connections[0].execute(insert).fetchall() == [(number,)]
+        workshop.connections[0].execute(b"DELETE FROM t")
+        run(workshop.urls[0], written.text, function)
+    assert workshop.connections[0].execute(insert).fetchall() == [(4,)]
+
+
 #: What a developer agrees with, when an edit is taken back without a word.
 REFUSALS = (
     "have no value for it|rows that are NULL would refuse|looks like the former|Say what becomes"
