@@ -192,7 +192,7 @@ def made(models: tuple[str, str]) -> tuple[sa.MetaData, sa.MetaData]:
     """Run models, of which two edits together may make nonsense."""
     try:
         return metadata_of(models[0]), metadata_of(models[1])
-    except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, KeyError, SyntaxError):
+    except (sa.exc.ArgumentError, sa.exc.InvalidRequestError, KeyError, SyntaxError, TypeError):
         reject()
 
 
