@@ -276,6 +276,39 @@ def test_a_declared_rename_keeps_rows_and_its_hint_can_go(developer: Developer) 
     assert "The hint renamed_from 'mail' of column note.address has done its work" in printed
 
 
+def test_columns_that_are_alike_do_not_change_places_by_hints(developer: Developer) -> None:
+    developer.edit("sa.String(50), nullable=False", 'sa.String(80), info={"renamed_from": "mail"}')
+    developer.edit(MAIL, 'sa.Column("mail", sa.String(80), info={"renamed_from": "text"}),')
+    developer.edit("metadata = sa.MetaData()", "metadata = sa.MetaData()  # as it was")
+    assert "note.text" in developer.refused()
+
+
+def test_a_table_has_both_names_while_the_old_release_runs(
+    developer: Developer, databases: Databases
+) -> None:
+    developer.edit('"note",', '"memo",')
+    developer.edit(MAIL, f'{MAIL} info={{"renamed_from": "note", "expand": True}},')
+    written = developer.autogenerate_several("-m", "memo", "--rev-id", "two")
+    assert [file.stem for file in written] == [
+        *("two_memo_rename_note_to_memo", "two_2_memo_drop_the_old_name_note"),
+    ]
+    url = databases.make()
+    developer.lead(url)
+    developer.alembic("upgrade", "one")
+    execute(url, "CREATE ROLE reader_of_notes")
+    try:
+        execute(url, "GRANT SELECT, INSERT ON note TO reader_of_notes")
+        developer.alembic("upgrade", "two")
+        execute(url, "SET ROLE reader_of_notes; INSERT INTO note (text) VALUES ('a')")
+        execute(url, "SET ROLE reader_of_notes; INSERT INTO memo (text) VALUES ('b')")
+    finally:
+        execute(url, "DROP OWNED BY reader_of_notes; DROP ROLE reader_of_notes")
+    assert execute(url, "SELECT text FROM note ORDER BY id") == [("a",), ("b",)]
+    developer.alembic("upgrade", "head")
+    assert execute(url, "SELECT text FROM memo ORDER BY id") == [("a",), ("b",)]
+    assert developer.agrees()
+
+
 def test_what_looks_renamed_is_refused_with_the_hint_to_add(developer: Developer) -> None:
     developer.edit('"mail"', '"address"')
     printed = developer.refused()

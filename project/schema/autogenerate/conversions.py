@@ -114,6 +114,10 @@ def _of_values(old: str, new: str, value: str) -> Iterator[str | None]:
 
 def _through_text(old: str, new: str, value: str) -> str:
     """Cast what has no cast, and what the server cannot be asked for: the type is not there yet."""
+    if new.endswith("[]") and not old.endswith("[]"):
+        return f"CASE WHEN {value} IS NOT NULL THEN ARRAY[{value}::text]::{new} END"
+    if old.endswith("[]") and not new.endswith("[]"):
+        return f"{value}[1]::text::{new}"
     if TEXT.fullmatch(old):
         return f"{value}::{new}"
     return f"{value}::text[]::{new}" if old.endswith("[]") else f"{value}::text::{new}"

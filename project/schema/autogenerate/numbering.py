@@ -94,6 +94,20 @@ def identity(item: Item) -> str:
     return f"GENERATED {kind(item)} AS IDENTITY{f' ({listed})' if listed else ''}"
 
 
+def within(sequence: Path, was: Mapping[str, str], becomes: Mapping[str, str]) -> Iterator[Step]:
+    """Let a sequence that has not come so far yet begin within its new limits."""
+    falling = becomes["increment"].startswith("-")
+    limit, beyond = ("maxvalue", ">") if falling else ("minvalue", "<")
+    old, new = int(was[limit]), int(becomes[limit])
+    if new < old if falling else new > old:
+        yield execute(
+            f"SELECT setval({string(dotted(sequence))}, {new}, false)"
+            f" FROM {dotted(sequence)} WHERE last_value {beyond} {new}",
+            rank.ALTER_COLUMN,
+            why="A sequence that has not come so far begins within its new limits.",
+        )
+
+
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change how a column numbers its rows, or whether.
 
@@ -109,8 +123,10 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         sequence = _own(before, change)
         if not after.attributes.get("numbered by"):
             raise RefusedError(f"{after.key} takes its numbers from another sequence.")
-        counts = counted(counting(after.attributes))
-        yield execute(f"ALTER SEQUENCE {dotted(sequence)} {counts}", rank.ALTER_COLUMN)
+        counts = counting(after.attributes)
+        yield from within(sequence, counting(before.attributes), counts)
+        alter = f"ALTER SEQUENCE {dotted(sequence)} {counted(counts)}"
+        yield execute(alter, rank.ALTER_COLUMN)
         return
     if old and new:
         yield _handed_over(before, after, change)
@@ -206,6 +222,7 @@ def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change the options of an identity."""
     was, becomes = counting(before.attributes), counting(after.attributes)
     words = []
+    yield from within(_own(before, change), was, becomes)
     if before.attributes["identity"] != after.attributes["identity"]:
         words.append(f"SET GENERATED {kind(after)}")
     if was["type"] != becomes["type"]:

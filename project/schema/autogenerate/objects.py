@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted
+from project.schema.autogenerate.numbering import counted, within
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item, Key
@@ -148,10 +148,14 @@ def _extension_altered(before: Item, after: Item, _: Change) -> list[Step]:
 COUNTING = {"type", "start", "increment", "minimum", "maximum", "cache", "cycle"}
 
 
-def _counted(item: Item) -> str:
+def _counts(item: Item) -> dict[str, str]:
     counts = {name: str(item.attributes[name]) for name in COUNTING}
     counts |= {"minvalue": counts["minimum"], "maxvalue": counts["maximum"]}
-    return counted(counts | {"cycle": "cycle" if item.attributes["cycle"] else ""})
+    return counts | {"cycle": "cycle" if item.attributes["cycle"] else ""}
+
+
+def _counted(item: Item) -> str:
+    return counted(_counts(item))
 
 
 def _sequence(item: Item, _: Change) -> Iterator[Step]:
@@ -178,7 +182,8 @@ def _sequence_altered(before: Item, after: Item, _: Change) -> list[Step]:
     if "persistence" in names:
         logged = after.attributes["persistence"] == "permanent"
         words.append(f"SET {'LOGGED' if logged else 'UNLOGGED'}")
-    return [execute(f"{alter} {word}", rank.ALTER_COLUMN) for word in words]
+    steps = within(after.key.name, _counts(before), _counts(after)) if names & COUNTING else ()
+    return [*steps, *(execute(f"{alter} {word}", rank.ALTER_COLUMN) for word in words)]
 
 
 def _statistics(item: Item, _: Change) -> Iterator[Step]:

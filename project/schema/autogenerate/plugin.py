@@ -168,7 +168,9 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
             given(migration, revision, directives)
         assert session.declared is not None  # noqa: S101
         if directives and all(each.is_empty() for each in directives[0].upgrade_ops_list):
-            for note in hints.notes(session.declared, session.bench.before.catalog):
+            with _told(session):
+                notes = hints.notes(session.declared, session.bench.before.catalog)
+            for note in notes:
                 questions.tell(note)
             if _writes_a_file():
                 questions.tell("The models and the migrations agree: there is nothing to write.")

@@ -139,6 +139,7 @@ class Trial:
         self.bench = bench
         self.folder = folder
         self.steps: list[Step] = []
+        self.stepped_aside = False  # whether something had to, for another one of its name
         self._catalog: Snapshot | None = catalog  # as the copy is now
 
     def catalog(self) -> Snapshot:
@@ -183,6 +184,7 @@ class Trial:
         schema = Key("schema", rename.new[:1])
         moves = rename.kind == "table" and schema not in self.catalog().items
         made = [objects.schema(rename.new[0])] if moves else []
+        self.stepped_aside |= rename == renames.aside(Key(rename.kind, rename.old))
         first, *others = renames.steps(rename)
         self.run([*made, replace(first, why=why), *others])
 
@@ -217,6 +219,13 @@ class Trial:
                     "These differences remain whatever is tried: "
                     + "; ".join(_said(difference) for difference in differing)
                 )
+        if self.stepped_aside and any(step.alone for step in self.steps):
+            # Run again, it would take the one that has the name by then for the other.
+            raise RefusedError(
+                "Something takes the name of what has it now, which is done once and in one"
+                " transaction, and what else is changed takes several: do either in a migration of"
+                " its own."
+            )
         return tuple(self.steps)
 
     def _change(
