@@ -19,13 +19,34 @@ def cases(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> I
         yield made
 
 
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory, older_server: sa.URL) -> Iterator[Reviewed]:
+    with reviewed(tmp_path_factory.mktemp("review16"), older_server) as made:
+        yield made
+
+
 def version(server: sa.URL) -> int:
     return int(execute(server, "SHOW server_version_num")[0][0]) // 10000
 
 
+EVERY_CASE = pytest.mark.parametrize(
+    "number", range(len(CASES)), ids=[case["name"] for case in CASES]
+)
+
+
 @pytest.mark.sample(18)
-@pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
+@EVERY_CASE
 def test_a_migration_is_judged_by_what_it_does(cases: Reviewed, number: int) -> None:
+    judge(cases, number)
+
+
+@pytest.mark.thorough
+@EVERY_CASE
+def test_a_migration_is_judged_alike_on_postgresql_16(older: Reviewed, number: int) -> None:
+    judge(older, number)
+
+
+def judge(cases: Reviewed, number: int) -> None:
     case = CASES[number]
     if case.get("since", 0) > version(cases.server):
         pytest.skip(f"PostgreSQL {case['since']} or newer")
