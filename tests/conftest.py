@@ -143,7 +143,7 @@ def older_server(run_folder: Path) -> Iterator[sa.URL]:
     server.ensure_postgres_running()
     socket = str(server.get_postmaster_info().socket_dir)
     yield sa.URL.create("postgresql", "postgres", database="postgres", query={"host": socket})
-    embedded._stop(server)
+    embedded._stop(server)  # noqa: SLF001 - as `running` does
 
 
 @pytest.fixture(scope="session")
