@@ -22,6 +22,9 @@ FEW, BULK = 3, 0.1
 #: Milliseconds that pass with small tables for no reason that grows with them.
 LONG = 400
 
+#: Statements that may wait for something else than a table: pg_sleep(), a function of any language.
+ASKING = ("SELECT", "DO ", "CALL")
+
 #: Rows that are locked by whoever reads them.
 FOR_UPDATE = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b", re.IGNORECASE)
 
@@ -173,7 +176,8 @@ class Judge:
         for statement in observation.own:
             if last is None or statement.transaction != last.transaction:
                 held = {}
-            slow = statement.milliseconds if not statement.work else 0.0
+            asks = statement.sql.lstrip()[:6].upper().startswith(ASKING)
+            slow = statement.milliseconds if asks and not statement.work else 0.0
             for milliseconds, what in ((statement.idle, "Python works"), (slow, "this waits")):
                 if held and milliseconds >= LONG:
                     table, lock = next(iter(held.items()))
