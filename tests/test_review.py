@@ -57,3 +57,7 @@ def judge(cases: Reviewed, number: int) -> None:
         assert {f.code for f in judged if f.level == level} == set(case.get(expected, ())), text
     assert {f.code for f in judged if f.level == "note"} >= set(case.get("notes", ())), text
     assert {f.message for f in judged} >= set(case.get("says", ())), text
+    if queries := [
+        f.remedy for f in found if f.remedy.startswith("SELECT") and "…" not in f.remedy
+    ]:
+        cases.run_before(number, queries)

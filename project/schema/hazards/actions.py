@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from project.schema.pieces import split
+from project.schema.pieces import parenthesized, split
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?'
 _I = re.IGNORECASE | re.DOTALL
@@ -87,6 +87,9 @@ def _action(kind: str, found: "re.Match[str]", table: str = "") -> Action:
     groups = {name: (value or "").strip() for name, value in found.groupdict().items()}
     names = ("table", "column", "name", "other")
     told = {name: _plain(groups[name]) for name in names if groups.get(name)}
+    if kind == "index":
+        # Up to the last parenthesis: what comes after the first that closes is INCLUDE or WHERE.
+        told["column"], _ = parenthesized(f"({told['column']})")
     return Action(kind, **{"table": _plain(table), **told, "text": groups.get("text", "")})
 
 

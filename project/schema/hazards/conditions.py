@@ -35,7 +35,7 @@ class Conditions:
                     identity = (code, action.table, action.column or action.name)
                     if identity not in seen:
                         seen.add(identity)
-                        yield _conditional(code, action, statement)
+                        yield _conditional(code, self._as_counted(code, action), statement)
             if actions(statement.sql)[0].kind == "validate":
                 yield _validation(statement, self.after)
 
@@ -71,6 +71,17 @@ class Conditions:
             yield from ["may-fail-check"] if statement.scans else []
             if self._has_table(action.other) and self._is_kept_apart_anew(action):
                 yield "may-fail-duplicates"
+
+    def _as_counted(self, code: str, action: Action) -> Action:
+        """Say of a partition what its rows are counted by, which the statement does not name."""
+        if action.kind not in ("attach", "partition"):
+            return action
+        if code == "may-fail-duplicates":
+            columns = next(self._uniques(action.table), set[str]())
+            return replace(action, kind="unique", table=action.other, column=", ".join(columns))
+        parent = self.before.items[Key("table", self._name(action.table))]
+        key = re.fullmatch(r"(?:RANGE|LIST) \((\w+)\)", str(parent.attributes["partitioned by"]))
+        return replace(action, column=key[1] if key else "")
 
     def _nulls(self, action: Action, statement: Statement) -> Iterator[str]:
         known = self._column(action.table, action.column)
