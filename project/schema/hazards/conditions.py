@@ -37,7 +37,9 @@ class Conditions:
                         seen.add(identity)
                         yield _conditional(code, self._as_counted(code, action), statement)
             if actions(statement.sql)[0].kind == "validate":
-                yield _validation(statement, self.after)
+                told, found = _validation(statement, self.after)
+                if not told.column or self._all_known(told):
+                    yield found
 
     def _codes(self, action: Action, statement: Statement) -> Iterator[str]:
         if action.kind == "domain":
@@ -205,7 +207,7 @@ def _conditional(
     )
 
 
-def _validation(statement: Statement, after: Snapshot) -> Finding:
+def _validation(statement: Statement, after: Snapshot) -> tuple[Action, Finding]:
     found = re.search(
         r'TABLE\s+(?:ONLY\s+)?([\w."]+)\s.*CONSTRAINT\s+([\w"]+)',
         statement.sql,
@@ -231,4 +233,4 @@ def _validation(statement: Statement, after: Snapshot) -> Finding:
                     text=f"({parts[3]})",
                 )
     code = "may-fail-orphans" if action.kind == "foreign key" else "may-fail-check"
-    return _conditional(code, action, statement, level="note")
+    return action, _conditional(code, action, statement, level="note")
