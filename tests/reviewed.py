@@ -1,7 +1,7 @@
 """The corpus of reviews: each case as revisions of one project."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from project.schema import scratch
 from project.schema.bench import Bench, Plan
+from project.schema.connections import connected
 from project.schema.review import Review, examine
 from project.schema.sizes import Sizes
 from project.schema.source import Source
@@ -76,6 +77,16 @@ class Reviewed:
                 self.server, base, source, Plan.of(source, names), [("public", "alembic_version")]
             )
             return examine(bench, sizes or Sizes())
+
+    def run_before(self, number: int, queries: Iterable[str]) -> None:
+        """Run queries where the migration begins."""
+        case = CASES[number]
+        with scratch.database(self.server, template=str(self.base.database)) as base:
+            if "setup" in case:
+                self.sources[False].upgrade(base, f"setup{number}")
+            with connected(base) as connection:
+                for query in queries:
+                    connection.execute(query.encode())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from project.schema import bench
 from project.schema.hazards import CODES
 
 from .conftest import execute
@@ -19,13 +20,43 @@ def cases(tmp_path_factory: pytest.TempPathFactory, scratch_server: sa.URL) -> I
         yield made
 
 
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory, older_server: sa.URL) -> Iterator[Reviewed]:
+    with reviewed(tmp_path_factory.mktemp("review16"), older_server) as made:
+        yield made
+
+
 def version(server: sa.URL) -> int:
     return int(execute(server, "SHOW server_version_num")[0][0]) // 10000
 
 
+EVERY_CASE = pytest.mark.parametrize(
+    "number", range(len(CASES)), ids=[case["name"] for case in CASES]
+)
+
+
 @pytest.mark.sample(18)
-@pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
+@EVERY_CASE
 def test_a_migration_is_judged_by_what_it_does(cases: Reviewed, number: int) -> None:
+    judge(cases, number)
+
+
+@pytest.mark.sample(90)
+@EVERY_CASE
+def test_it_is_judged_alike_where_only_touched_tables_are_looked_at(
+    cases: Reviewed, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "ALL_OF_THEM", 0)  # as if there were more tables
+    judge(cases, number)
+
+
+@pytest.mark.thorough
+@EVERY_CASE
+def test_a_migration_is_judged_alike_on_postgresql_16(older: Reviewed, number: int) -> None:
+    judge(older, number)
+
+
+def judge(cases: Reviewed, number: int) -> None:
     case = CASES[number]
     if case.get("since", 0) > version(cases.server):
         pytest.skip(f"PostgreSQL {case['since']} or newer")
@@ -36,3 +67,6 @@ def test_a_migration_is_judged_by_what_it_does(cases: Reviewed, number: int) -> 
         assert {f.code for f in judged if f.level == level} == set(case.get(expected, ())), text
     assert {f.code for f in judged if f.level == "note"} >= set(case.get("notes", ())), text
     assert {f.message for f in judged} >= set(case.get("says", ())), text
+    queries = [f.remedy for f in found if f.remedy.startswith("SELECT") and "…" not in f.remedy]
+    if queries and version(cases.server) >= 16:  # pg_input_is_valid()
+        cases.run_before(number, queries)

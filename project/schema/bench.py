@@ -164,7 +164,13 @@ class Bench:
         trial = Trial(observation, before, after)
         new = running.again()
         rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
-        trial.findings += data.lost(rows_before, rows_after, connection)
+        deleted = {
+            work.table.oid
+            for statement in observation.statements
+            for work in statement.work
+            if work.kind in ("delete", "empty")
+        }
+        trial.findings += data.lost(rows_before, rows_after, connection, deleted)
         found = compatibility.changes(running.asked, stand.old, new)
         unused = running.unused(stand.old, new)
         trial.findings += self._compatibility(trial, found, unused, connection)

@@ -127,6 +127,7 @@ class Forked:
 
 def _stop(process: "subprocess.Popen[bytes]", channel: socket.socket, log: IO[bytes]) -> None:
     channel.close()
+    process.terminate()  # it may still be importing, for nobody
     process.wait()
     log.close()
 

@@ -70,6 +70,11 @@ class Lock:
         return MODES.index(self.mode) >= BLOCKS_READERS
 
     @property
+    def who_waits(self) -> str:
+        """Who cannot work on the relation meanwhile."""
+        return "readers and writers" if self.blocks_readers else "writers"
+
+    @property
     def is_inherited(self) -> bool:
         """Whether it makes others wait and the statement asked for less than that."""
         return self.blocks_writers and 0 <= _strength(self.asked) < BLOCKS_WRITERS

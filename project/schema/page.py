@@ -34,6 +34,11 @@ CHECKS = {
     "strong-lock-without-timeout": "Who sets a lock_timeout, and who tries again when it strikes?",
 }
 
+#: Of these each is a question of its own.
+EACH = {"old-release-may-break"}
+
+BY_HAND_TOO = "Is it used by SQL that is written by hand, by a report, by another service?"
+
 
 @dataclass(frozen=True)
 class Reviewed:
@@ -207,12 +212,14 @@ def _there_and_back(reviewed: Reviewed) -> Section:
 
 
 def _checks(findings: Sequence[Finding]) -> Iterator[str]:
-    told = set()
+    told: set[str] = set()
     for finding in findings:
         if finding.code.startswith("may-fail") and finding.remedy.startswith("SELECT"):
             yield f"Run on production first: {finding.remedy}"
+        elif finding.code in EACH:
+            asked = BY_HAND_TOO if BY_HAND in finding.message else CHECKS[finding.code]
+            if finding.level == "warning":
+                yield f"{asked} {finding.message.partition(f'. {BY_HAND}')[0]}"
         elif finding.code in CHECKS and finding.code not in told:
             told.add(finding.code)
-            by_hand = "Is it used by SQL that is written by hand, by a report, by another service?"
-            asked = by_hand if BY_HAND in finding.message else CHECKS[finding.code]
-            yield f"{asked} ({finding.object})"
+            yield f"{CHECKS[finding.code]} ({finding.object})"

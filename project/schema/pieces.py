@@ -1,4 +1,21 @@
-"""SQL taken to pieces, as far as commas and parentheses go."""
+"""SQL taken to pieces, as far as commas, parentheses and semicolons go."""
+
+import re
+
+#: What holds no end of a statement: quoted, named, commented, between dollars; and what is one.
+_TOKEN = re.compile(
+    r"'(?:[^']|'')*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|(\$\w*\$).*?\1|(?P<end>;)|.", re.DOTALL
+)
+
+
+def statements(text: str) -> list[str]:
+    """Split what is sent at once into its statements, which end in a semicolon."""
+    found, start = [], 0
+    for token in _TOKEN.finditer(text):
+        if token["end"]:
+            found.append(text[start : token.start()])
+            start = token.end()
+    return [each.strip() for each in (*found, text[start:]) if each.strip()]
 
 
 def split(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Which tables new revisions touch, and rows for them."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 import psycopg
@@ -55,9 +56,12 @@ def _differing(catalog: Snapshot, later: Snapshot) -> set[Name]:
     """Name what is not what it was, and the tables that it matters to."""
     found: set[Name] = set()
     types: set[str] = set()
+    called: set[str] = set()
     for difference in differences(catalog, later):
         if difference.key.kind in ("enum", "domain", "domain constraint", "composite type"):
             types.add(difference.key.name[1])
+        if difference.key.kind == "function":
+            called.add(difference.key.name[1].partition("(")[0])
         if difference.key.kind == "publication":
             found |= _without_key(catalog)  # whose rows cannot be named to a subscriber
         if len(difference.key.name) > 1:
@@ -65,7 +69,19 @@ def _differing(catalog: Snapshot, later: Snapshot) -> set[Name]:
     for item in catalog.of_kind("column"):
         if any(name in str(item.attributes["type"]) for name in types):
             found.add((item.key.name[0], item.key.name[1]))
-    return found
+    return found | _calling(called, catalog)
+
+
+def _calling(functions: Collection[str], catalog: Snapshot) -> set[Name]:
+    """Name the tables and views with a trigger, a rule, a default that calls a function."""
+    if not functions:
+        return set()
+    called = re.compile(rf"\b(?:{'|'.join(map(re.escape, functions))})\(")
+    return {
+        (item.key.name[0], item.key.name[1])
+        for item in catalog.items.values()
+        if len(item.key.name) > 1 and called.search(str(list(item.attributes.values())))
+    }
 
 
 def _of_failures(observation: Observation) -> set[Name]:

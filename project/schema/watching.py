@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -104,7 +105,7 @@ class Watch:
 
     on: bool = False
     began: float = 0.0
-    ended: float = 0.0  # when the last statement had been looked at
+    ended: float = 0.0  # by our clock, when the last statement had been looked at
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
@@ -185,7 +186,7 @@ class Watch:
         executemany: bool,
     ) -> None:
         note: dict[str, Any] = {"sql": statement, **_place(sys._getframe(2))}  # noqa: SLF001
-        note["idle"] = (time.perf_counter() - self.ended) * 1000 if self.statements else 0.0
+        note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
             note["tried"] = _tried(connection, statement, parameters, executemany=executemany)
@@ -196,7 +197,7 @@ class Watch:
         note = self.statements[-1]
         note["milliseconds"] = (time.perf_counter() - self.began) * 1000
         note["after"] = json.loads(_answer(connection, _question(note)))
-        self.ended = time.perf_counter()
+        self.ended = _clock()
 
     def _note_failure(self, error: BaseException) -> None:
         note = self.statements[-1]
@@ -206,6 +207,20 @@ class Watch:
             "sqlstate": getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "",
             **_diagnosis(error),
         }
+
+
+def _clock() -> float:
+    """Return seconds that pass, but for those in which this process waited for a processor.
+
+    Sources:
+        https://docs.kernel.org/scheduler/sched-stats.html (/proc/<pid>/schedstat)
+
+    """
+    try:
+        waited = int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):  # not Linux
+        waited = 0
+    return time.perf_counter() - waited / 1e9
 
 
 def _question(note: dict[str, Any]) -> str:

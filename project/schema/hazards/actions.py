@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from project.schema.pieces import split
+from project.schema.pieces import parenthesized, split, statements
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?'
 _I = re.IGNORECASE | re.DOTALL
@@ -63,9 +63,14 @@ class Action:
     text: str = ""
 
 
-def actions(statement: str) -> tuple[Action, ...]:
-    """Take a statement to pieces."""
-    bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", statement, flags=re.DOTALL).strip().rstrip(";")
+def actions(sent: str) -> tuple[Action, ...]:
+    """Take a statement to pieces, or several that are sent at once."""
+    found = tuple(action for each in statements(sent) for action in _of_statement(each))
+    return found or (Action("other"),)
+
+
+def _of_statement(statement: str) -> tuple[Action, ...]:
+    bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", statement, flags=re.DOTALL).strip()
     if re.fullmatch(_OTHERS["validate"], bare, _I):
         return (Action("validate"),)
     if table := _TABLE.fullmatch(bare):
@@ -87,6 +92,9 @@ def _action(kind: str, found: "re.Match[str]", table: str = "") -> Action:
     groups = {name: (value or "").strip() for name, value in found.groupdict().items()}
     names = ("table", "column", "name", "other")
     told = {name: _plain(groups[name]) for name in names if groups.get(name)}
+    if kind == "index":
+        # Up to the last parenthesis: what comes after the first that closes is INCLUDE or WHERE.
+        told["column"], _ = parenthesized(f"({told['column']})")
     return Action(kind, **{"table": _plain(table), **told, "text": groups.get("text", "")})
 
 

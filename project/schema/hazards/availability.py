@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
-from project.schema.hazards import advice
+from project.schema.hazards import advice, waiting
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.observation import Lock, Observation, Relation, Statement, Work
@@ -18,9 +18,6 @@ from project.schema.snapshot import Snapshot
 
 #: To change so many rows of a table, and such a part of it, is to change it in bulk.
 FEW, BULK = 3, 0.1
-
-#: Milliseconds that pass with small tables for no reason that grows with them.
-LONG = 400
 
 #: Rows that are locked by whoever reads them.
 FOR_UPDATE = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b", re.IGNORECASE)
@@ -65,7 +62,7 @@ class Judge:
                     holders[statement.transaction, lock.relation.oid] = statement
             yield from self._statement(statement, holders)
         yield from self._in_bulk(observation)
-        yield from self._while_waiting(observation)
+        yield from waiting.findings(observation, self._blocking)
         yield from _without_timeout(observation)
 
     def _statement(
@@ -85,7 +82,7 @@ class Judge:
             yield Finding(
                 "lock-held-during-work",
                 f"{table} is locked ({lock.name}, since line {first.line}"
-                f"{_of(first, statement)}) while {_told(work)}: {_who(lock)} wait.",
+                f"{_of(first, statement)}) while {_told(work)}: {lock.who_waits} wait.",
                 object=f"table {table}",
                 found=self._evidence(work, {table: lock}),
                 remedy=advice.split(first, statement),
@@ -137,7 +134,7 @@ class Judge:
         cause = next((action for action in done if action.kind != "other"), Action("other"))
         return Finding(
             code,
-            f"Under {lock.name}, {_told(work)}: {_who(lock)} of"
+            f"Under {lock.name}, {_told(work)}: {lock.who_waits} of"
             f" {', '.join(self._waited_for(locks))} wait{self.sizes.how_long(work)}.",
             object=f"table {work[0].table}",
             found=self._evidence(work, locks),
@@ -165,30 +162,6 @@ class Judge:
             for each in work
         )
         return f"{held}; {seen}"
-
-    def _while_waiting(self, observation: Observation) -> Iterator[Finding]:
-        """Find time that passes under a strong lock and is no work on any table."""
-        held: dict[str, Lock] = {}
-        last: Statement | None = None
-        for statement in observation.own:
-            if last is None or statement.transaction != last.transaction:
-                held = {}
-            slow = statement.milliseconds if not statement.work else 0.0
-            for milliseconds, what in ((statement.idle, "Python works"), (slow, "this waits")):
-                if held and milliseconds >= LONG:
-                    table, lock = next(iter(held.items()))
-                    yield Finding(
-                        "lock-held-during-work",
-                        f"{table} is locked ({lock.name}) while {what} for"
-                        f" {milliseconds / 1000:.1f} s: {_who(lock)} wait.",
-                        object=f"table {table}",
-                        found=f"{lock.name} on {table}; {milliseconds:.0f} ms",
-                        remedy="# do it before the lock is taken, or in a revision of its own",
-                        path=statement.file,
-                        line=statement.line,
-                    )
-            held = self._blocking(statement)
-            last = statement
 
     def _in_bulk(self, observation: Observation) -> Iterator[Finding]:
         """Add up what a line changes in a transaction: a loop of single rows locks them all."""
@@ -302,10 +275,6 @@ def _without_timeout(observation: Observation) -> Iterator[Finding]:
 
 def _told(work: tuple[Work, ...]) -> str:
     return " and ".join(dict.fromkeys(f"{each.table} {WORDS[each.kind]}" for each in work))
-
-
-def _who(lock: Lock) -> str:
-    return "readers and writers" if lock.blocks_readers else "writers"
 
 
 def _of(first: Statement, then: Statement) -> str:

@@ -35,9 +35,11 @@ class Conditions:
                     identity = (code, action.table, action.column or action.name)
                     if identity not in seen:
                         seen.add(identity)
-                        yield _conditional(code, action, statement)
+                        yield _conditional(code, self._as_counted(code, action), statement)
             if actions(statement.sql)[0].kind == "validate":
-                yield _validation(statement, self.after)
+                told, found = _validation(statement, self.after)
+                if not told.column or self._all_known(told):
+                    yield found
 
     def _codes(self, action: Action, statement: Statement) -> Iterator[str]:
         if action.kind == "domain":
@@ -71,6 +73,17 @@ class Conditions:
             yield from ["may-fail-check"] if statement.scans else []
             if self._has_table(action.other) and self._is_kept_apart_anew(action):
                 yield "may-fail-duplicates"
+
+    def _as_counted(self, code: str, action: Action) -> Action:
+        """Say of a partition what its rows are counted by, which the statement does not name."""
+        if action.kind not in ("attach", "partition"):
+            return action
+        if code == "may-fail-duplicates":
+            columns = next(self._uniques(action.table), set[str]())
+            return replace(action, kind="unique", table=action.other, column=", ".join(columns))
+        parent = self.before.items[Key("table", self._name(action.table))]
+        key = re.fullmatch(r"(?:RANGE|LIST) \((\w+)\)", str(parent.attributes["partitioned by"]))
+        return replace(action, column=key[1] if key else "")
 
     def _nulls(self, action: Action, statement: Statement) -> Iterator[str]:
         known = self._column(action.table, action.column)
@@ -194,7 +207,7 @@ def _conditional(
     )
 
 
-def _validation(statement: Statement, after: Snapshot) -> Finding:
+def _validation(statement: Statement, after: Snapshot) -> tuple[Action, Finding]:
     found = re.search(
         r'TABLE\s+(?:ONLY\s+)?([\w."]+)\s.*CONSTRAINT\s+([\w"]+)',
         statement.sql,
@@ -220,4 +233,4 @@ def _validation(statement: Statement, after: Snapshot) -> Finding:
                     text=f"({parts[3]})",
                 )
     code = "may-fail-orphans" if action.kind == "foreign key" else "may-fail-check"
-    return _conditional(code, action, statement, level="note")
+    return action, _conditional(code, action, statement, level="note")

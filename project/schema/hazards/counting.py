@@ -4,6 +4,10 @@ import re
 
 from project.schema.hazards.actions import Action
 from project.schema.observation import Statement
+from project.schema.pieces import split
+
+#: How an index orders what it is on, and by which operators.
+ORDER = re.compile(r"(\s+\w+_ops)?(\s+(ASC|DESC))?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECASE)
 
 
 def query(code: str, action: Action, statement: Statement) -> str:
@@ -35,11 +39,9 @@ def _of_action(action: Action, statement: Statement) -> str:
             f" AND NOT EXISTS (SELECT FROM {action.other} AS o WHERE {pairs});"
         )
     if action.kind in ("unique", "primary key", "index"):
-        where = re.search(r"\bWHERE\b(.*)$", statement.sql, re.IGNORECASE | re.DOTALL)
-        only = f" WHERE{where[1]}" if where and action.kind == "index" else ""
-        return (
-            f"SELECT {column}, count(*) FROM {table}{only} GROUP BY {column} HAVING count(*) > 1;"
-        )
+        return _of_twins(action, statement)
+    if action.kind in ("attach", "partition"):
+        return _of_bounds(action)
     if action.kind == "type":
         target, *using = re.split(r"\s+(?:USING|COLLATE)\s", action.text, flags=re.IGNORECASE)
         if using and not re.fullmatch(rf"\W*{re.escape(column)}\W*::.*", using[0]):
@@ -53,6 +55,35 @@ def _of_action(action: Action, statement: Statement) -> str:
             " LIMIT 10;  -- from PostgreSQL 16 on"
         )
     return ""
+
+
+def _of_twins(action: Action, statement: Statement) -> str:
+    parts = [ORDER.sub("", part.strip()) for part in split(action.column)]
+    where = re.search(r"\bWHERE\b(.*)$", statement.sql, re.IGNORECASE | re.DOTALL)
+    conditions = [f"({where[1].strip().rstrip(';')})"] if where and action.kind == "index" else []
+    if not re.search(r"NULLS\s+NOT\s+DISTINCT", statement.sql, re.IGNORECASE):
+        conditions += [f"{part} IS NOT NULL" for part in parts]
+    only = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    listed = ", ".join(parts)
+    return (
+        f"SELECT {listed}, count(*) FROM {action.table}{only} GROUP BY {listed}"
+        " HAVING count(*) > 1;"
+    )
+
+
+def _of_bounds(action: Action) -> str:
+    """Count the rows out of bounds of a table to attach, or within those of a new partition."""
+    column = action.column
+    within = ""
+    if found := re.match(r"FOR VALUES FROM \((.*?)\) TO \((.*?)\)", action.text, re.IGNORECASE):
+        within = f"{column} >= {found[1]} AND {column} < {found[2]}"
+    elif found := re.match(r"FOR VALUES IN \((.*)\)", action.text, re.IGNORECASE):
+        within = f"{column} IN ({found[1]})"
+    if not column or not within or re.search(r"MINVALUE|MAXVALUE", within, re.IGNORECASE):
+        return ""
+    if action.kind == "attach":
+        return f"SELECT count(*) FROM {action.other} WHERE ({within}) IS NOT TRUE;"
+    return f"SELECT count(*) FROM {action.table} WHERE {within};"
 
 
 def _of_nulls(code: str, action: Action) -> str:

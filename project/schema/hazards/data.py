@@ -80,15 +80,19 @@ def picture(
     return Picture(tables, read(connection, [*leave_out, *without]))
 
 
-def lost(before: Picture, after: Picture, connection: Connection) -> Iterator[Finding]:
+def lost(
+    before: Picture, after: Picture, connection: Connection, deleted: Collection[int]
+) -> Iterator[Finding]:
     """Compare two pictures.
 
     Args:
         before: Before the migration.
         after: After it.
         connection: To the database as it is after it; casts values back.
+        deleted: Oids of the tables from which rows were seen to be deleted.
 
     """
+    kept = {table.name for oid, table in after.tables.items() if oid not in deleted}
     as_before = _under_old_names(before, after)
     types = _types(before, after)
     detached = {
@@ -102,11 +106,24 @@ def lost(before: Picture, after: Picture, connection: Connection) -> Iterator[Fi
         name = (loss.schema, loss.table)
         if loss.column is None and detached and name in as_before:
             continue  # the rows are in a table of their own now
+        if loss.column is None and name in kept and _as_many(before, as_before, name):
+            yield _renumbered(loss)
+            continue
         yield from _finding(loss, before, as_before, types, connection)
     for (schema, table, column), changed in types.items():
         if changed == ROUNDED and before.contents.get((schema, table)):
             about = f"{schema}.{table}.{column}".removeprefix("public.")
             yield _cast(about, changed, "1.1 → 1.100000023841858, printed as 1.1")
+
+
+def _as_many(before: Picture, after: Mapping[Name, Rows], name: Name) -> bool:
+    return name in after and len(after[name].rows) >= len(before.contents[name].rows)
+
+
+def _renumbered(loss: Loss) -> Finding:
+    table = f"{loss.schema}.{loss.table}".removeprefix("public.")
+    message = f"{loss.count} rows of {table} get another key."
+    return _about("values-overwritten", message, f"table {table}", loss)
 
 
 def _under_old_names(before: Picture, after: Picture) -> dict[Name, Rows]:

@@ -37,14 +37,15 @@ dd { margin: 0 0 .3rem; } dd pre { margin-top: 0; }
 @media (max-width: 30rem) { pre { font-size: .75rem; padding: .5rem; } }
 .scroll { overflow-x: auto; } .scroll:focus-visible, summary:focus-visible {
   outline: .15rem solid var(--note); }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+table { border-collapse: collapse; width: 100%; min-width: 52rem; font-size: .9rem;
+  overflow-wrap: normal; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-bottom: 1px solid var(--line); min-width: 6rem; }
+  border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-top: 1.5rem; }
 svg text { fill: var(--ink); font: .8125rem ui-monospace, monospace; }
 svg .box { fill: var(--shade); stroke: var(--line); } svg .name { font-weight: 600; }
 svg .added { fill: var(--added); } svg .gone { fill: var(--error); text-decoration: line-through; }
-svg .changed { fill: var(--warning); }
+svg .changed { fill: var(--warning); } svg .side { fill: var(--soft); }
 footer { color: var(--soft); margin-top: 2rem; font-size: .9rem; }
 @media print { details::details-content { content-visibility: visible; height: auto; }
   pre { border: 0; } main { max-width: none; } }
@@ -52,6 +53,9 @@ footer { color: var(--soft); margin-top: 2rem; font-size: .9rem; }
 
 #: Of the drawing, in pixels.
 _ROW, _CHARACTER, _MARGIN = 20, 8, 12
+
+#: Where a row of the drawing has what a column was, and what it is.
+_BEFORE, _AFTER = 2, 3
 
 
 def render(report: Report) -> str:
@@ -145,9 +149,13 @@ def _drawing(section: Section) -> str:
     # Each line begins with its mark.
     widest = max(len(f"+ {row[1]}  {max(row[2], row[3], key=len)}") for row in section.rows)
     width = _CHARACTER * max(widest, *(len(name) for name, _ in groups)) + 2 * _MARGIN
-    parts, top = [], 0
+    parts = [
+        f'<text class="side" x="{left}" y="{_ROW - 6}">{side}</text>'
+        for side, left in (("before", 0), ("after", width + 3 * _MARGIN))
+    ]
+    top = _ROW
     for name, rows in groups:
-        for side, left in ((2, 0), (3, width + 3 * _MARGIN)):
+        for side, left in ((_BEFORE, 0), (_AFTER, width + 3 * _MARGIN)):
             parts += _box(name, rows, side, left, top, width)
         top += _ROW * (len(rows) + 2) + _MARGIN
     whole = 2 * width + 3 * _MARGIN
@@ -167,7 +175,8 @@ def _box(  # noqa: PLR0913, PLR0917
     there = [row for row in rows if row[side]]
     height = _ROW * (len(there) + 1) + _MARGIN
     if not there:
-        return []
+        said = f"{name} is not there {'yet' if side == _BEFORE else 'any more'}"
+        return [f'<text class="side" x="{left}" y="{top + _ROW}">{_text(said)}</text>']
     parts = [
         f'<rect class="box" x="{left}" y="{top}" width="{width}" height="{height}" rx="4"/>',
         f'<text class="name" x="{left + _MARGIN}" y="{top + _ROW}">{_text(name)}</text>',
