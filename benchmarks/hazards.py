@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from project.schema import scratch
 from project.schema.finding import Finding
 from project.schema.hazards import CODES
-from project.schema.observation import Statement
+from project.schema.reviewing.observation import Statement
 from tests.reviewed import CASES, reviewed
 
 AXES = ("availability", "data", "compatibility", "failure")

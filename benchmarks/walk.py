@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from project.schema import scratch
 from project.schema.configuration import Project
-from project.schema.roundtrip import roundtrip
+from project.schema.walking.roundtrip import roundtrip
 
 ROUNDS = 3
 ROWS = 8

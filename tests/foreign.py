@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from project.schema.configuration import Project
 from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
-from project.schema.roundtrip import roundtrip
 from project.schema.source import Source
+from project.schema.walking.roundtrip import roundtrip
 
 from .conftest import execute
 

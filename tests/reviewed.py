@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from project.schema import scratch
-from project.schema.bench import Bench, Plan
 from project.schema.connections import connected
-from project.schema.review import Review, examine
-from project.schema.sizes import Sizes
+from project.schema.reviewing.bench import Bench, Plan
+from project.schema.reviewing.review import Review, examine
+from project.schema.reviewing.sizes import Sizes
 from project.schema.source import Source
 
 from .foreign import BESIDE

@@ -28,6 +28,12 @@ def test_the_commands_of_a_document_print_what_it_says(terminal: Terminal, docum
     assert left == ""  # the tutorial undoes what it did
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/reference/schema.md"])
+def test_the_tests_that_are_quoted_are_the_projects_own(document: str) -> None:
+    own = (ROOT / "tests" / "test_migrations.py").read_text().partition('"""\n\n')[2]
+    assert f"```python\n{own}```" in (ROOT / document).read_text()
+
+
 def test_every_setting_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "reference" / "settings.md").read_text()
     rows = [line for line in reference.splitlines() if line.startswith("| `")]

@@ -113,6 +113,12 @@ def test_a_migration_imports_sqlalchemy_and_alembic_only(path: Path) -> None:
     assert imported <= {"sqlalchemy", "alembic", "collections"}
 
 
+def test_what_runs_in_the_interpreter_of_another_project_imports_nothing_else() -> None:
+    for path in (ROOT / "project" / "schema" / "worker").glob("*.py"):
+        own = {name for name in imports(path) if name.startswith("project.")}
+        assert all(name.startswith("project.schema.worker") for name in own), path
+
+
 def test_only_settings_and_the_scratch_server_read_the_environment() -> None:
     readers = {
         path.relative_to(ROOT).as_posix()
@@ -134,5 +140,5 @@ def test_the_folder_of_migrations_is_no_package() -> None:
 
 def test_a_synchronous_project_is_checked_without_greenlet() -> None:
     # SQLAlchemy 2.1 does not bring it, and nothing but asynchronous engines needs it.
-    code = "import sys; sys.modules['greenlet'] = None; import project.schema.worker"
+    code = "import sys; sys.modules['greenlet'] = None; import project.schema.worker.answers"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from project.schema import bench
 from project.schema.hazards import CODES
+from project.schema.reviewing import bench
 
 from .conftest import execute
 from .reviewed import CASES, Reviewed, reviewed

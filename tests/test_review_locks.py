@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from project.schema import scratch
 from project.schema.configuration import Project
-from project.schema.observation import Observation
-from project.schema.observe import observe
+from project.schema.reviewing.observation import Observation
+from project.schema.reviewing.observe import observe
 
 from .conftest import execute
 from .reviewed import ENV, INI

@@ -16,11 +16,11 @@ from project.database import ROOT
 from project.schema import scratch
 from project.schema.configuration import Project, UsageError
 from project.schema.finding import Finding, Report, Section
-from project.schema.observe import observe
 from project.schema.report import FORMATS, render
 from project.schema.report.markdown import LONGEST, MARK
-from project.schema.review import review
-from project.schema.sizes import Sizes, human, load
+from project.schema.reviewing.observe import observe
+from project.schema.reviewing.review import review
+from project.schema.reviewing.sizes import Sizes, human, load
 
 from .conftest import execute, secret
 from .foreign import BESIDE

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from project.schema.configuration import Project, UsageError
 from project.schema.finding import Report
 from project.schema.report import render
-from project.schema.review import review
+from project.schema.reviewing.review import review
 
 from .foreign import BESIDE
 

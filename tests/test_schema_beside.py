@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from project.schema import beside
 from project.schema.configuration import Project
 from project.schema.finding import Report
-from project.schema.roundtrip import roundtrip
 from project.schema.source import Revision
-from project.schema.stretch import Stretch
-from project.schema.walk import Walk
+from project.schema.walking import beside
+from project.schema.walking.roundtrip import roundtrip
+from project.schema.walking.stretch import Stretch
+from project.schema.walking.walk import Walk
 
 from .foreign import REVISION, Foreign, project
 

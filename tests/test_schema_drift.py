@@ -19,8 +19,8 @@ from project.schema.drift import (
     models_against_migrations,
 )
 from project.schema.finding import Report
-from project.schema.roundtrip import roundtrip
 from project.schema.scratch import ScratchError
+from project.schema.walking.roundtrip import roundtrip
 
 from .conftest import Databases, execute, secret, until
 

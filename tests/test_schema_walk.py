@@ -17,10 +17,10 @@ from project.schema.configuration import Project, UsageError
 from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.progress import shown
-from project.schema.roundtrip import roundtrip
 from project.schema.scratch import ScratchError
 from project.schema.selection import Selection
 from project.schema.source import SourceError
+from project.schema.walking.roundtrip import roundtrip
 
 from .conftest import execute, secret
 from .foreign import ENV, REVISION, Foreign, project, relations

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from project.schema import integrity, scratch, sizes
+from project.schema import integrity, scratch
 from project.schema.configuration import Project, UsageError
 from project.schema.connections import connected
 from project.schema.drift import (
@@ -23,11 +23,12 @@ from project.schema.drift import (
 from project.schema.finding import Report
 from project.schema.progress import shown
 from project.schema.report import FORMATS, render
-from project.schema.review import review
-from project.schema.roundtrip import SEED, roundtrip
+from project.schema.reviewing import sizes
+from project.schema.reviewing.review import review
+from project.schema.reviewing.sizes import Sizes
 from project.schema.selection import Selection
-from project.schema.sizes import Sizes
 from project.schema.source import SourceError
+from project.schema.walking.roundtrip import SEED, roundtrip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,27 +5,26 @@ migrations makes, both on scratch databases of one server. PostgreSQL stores bot
 normalised them; what differs between the catalogs differs in fact.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import extensions, integrity, scratch, wording
+from project.schema import extensions, integrity, scratch, standing, wording
 from project.schema.catalog import read
-from project.schema.configuration import Ignore, Project, UsageError, models_only
+from project.schema.configuration import Project, UsageError, models_only
 from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
 from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
 from project.schema.hidden import without_hidden
+from project.schema.ignoring import without_ignored, without_undeclared
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key, Snapshot, differences, reordered
-from project.schema.source import History, MetadataFacts, Revision, Source
+from project.schema.source import MetadataFacts
 from project.schema.unimported import unimported
 
 
@@ -72,20 +71,20 @@ def models_against_migrations(
         differing, hidden = without_hidden(differing, declared, facts, history)
         declared.end()
     findings = [
-        *graph(told),
+        *standing.graph(told),
         *integrity.edited(told),
         *_unimported(facts),
         *_refused(refused, facts),
         *wording.said(differing, here, "the models", "the migrations", facts),
         *wording.reordered(reordered(here, there), "the models", "the migrations", facts),
     ]
-    findings, undeclared = _without_undeclared(findings, project)
-    kept, unused = _without_ignored(findings, project.ignore)
+    findings, undeclared = without_undeclared(findings, project)
+    kept, unused = without_ignored(findings, project.ignore)
     report = Report(
         "models against migrations",
         (*kept, *unused),
         (
-            _length(told),
+            standing.length(told),
             f"{len(here.items)} objects compared on PostgreSQL {here.server_version // 10000}",
             *hidden,
             *undeclared,
@@ -120,7 +119,7 @@ def database_against_migrations(
             found = read(live, leave_out, privileges=privileges)
         known = {revision.revision for revision in source.revisions}
         if strangers := stamped - known:
-            return Report("database against migrations", tuple(_strange(strangers)))
+            return Report("database against migrations", tuple(standing.strange(strangers)))
         project.begin(history)
         with extensions.explained():
             for revision in sorted(stamped):
@@ -130,16 +129,18 @@ def database_against_migrations(
             differing = without_equivalents(
                 differences(expected, found), expected, found, expecting
             )
-        pending = [r for r in source.revisions if r.revision not in _ancestors(source, stamped)]
+        pending = [
+            r for r in source.revisions if r.revision not in standing.ancestors(source, stamped)
+        ]
     findings = [
         *wording.said(differing, expected, "the migrations", "the database", None),
         *wording.reordered(reordered(expected, found), "the migrations", "the database", None),
     ]
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
-    kept, _ = _without_ignored(findings, project.ignore)
+    kept, _ = without_ignored(findings, project.ignore)
     report = Report(
         "database against migrations",
-        (*kept, *_pending(pending)),
+        (*kept, *standing.pending(pending)),
         (
             f"the database stands at {', '.join(sorted(stamped)) or 'no revision'}",
             f"{len(expected.items)} objects compared",
@@ -205,46 +206,6 @@ def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
         return set()
 
 
-def _ancestors(source: Source, stamped: Collection[str]) -> set[str]:
-    parents = {r.revision: (*r.down_revisions, *r.dependencies) for r in source.revisions}
-    seen: set[str] = set()
-    left = list(stamped)
-    while left:
-        revision = left.pop()
-        if revision not in seen:
-            seen.add(revision)
-            left += parents.get(revision, ())
-    return seen
-
-
-def _length(history: History) -> str:
-    return f"{len(history.revisions)} revisions, head {', '.join(history.heads) or 'none'}"
-
-
-def graph(history: History) -> Iterator[Finding]:
-    """Find what is wrong with a history itself: several heads, downgrades that do nothing."""
-    heads = history.heads
-    if len(heads) > 1:
-        yield Finding(
-            "several-heads",
-            f"The history has {len(heads)} heads, {', '.join(sorted(heads))}: "
-            "whoever upgrades to head is refused.",
-            remedy=f'alembic merge -m "merge" {" ".join(sorted(heads))}',
-        )
-    for revision in history.revisions:
-        if revision.empty_downgrade or not revision.has_downgrade:
-            yield Finding(
-                "no-downgrade",
-                f"Revision {revision.revision} changes the schema and its downgrade does nothing."
-                if revision.has_downgrade
-                else f"Revision {revision.revision} has no downgrade.",
-                remedy="undo the upgrade, or raise with a sentence that says why it cannot be",
-                object=f"revision {revision.revision}",
-                path=str(revision.path),
-                line=1,
-            )
-
-
 def _refused(refused: Iterable[RefusedIndex], facts: MetadataFacts) -> Iterator[Finding]:
     for index in refused:
         key = Key("index", index.name)
@@ -268,58 +229,6 @@ def _unimported(facts: MetadataFacts) -> Iterator[Finding]:
             path=place.path,
             line=place.line,
             origin="models",
-        )
-
-
-def _without_undeclared(
-    findings: list[Finding], project: Project
-) -> tuple[list[Finding], list[str]]:
-    """Leave out what models cannot say, where the project does not want to hear of it."""
-    if project.undeclared:
-        return findings, []
-    kept = [finding for finding in findings if finding.origin != "undeclared"]
-    left_out = len(findings) - len(kept)
-    return kept, [f"{left_out} differences in what models cannot say are left out"] * bool(left_out)
-
-
-def _without_ignored(
-    findings: Iterable[Finding], ignore: Iterable[Ignore]
-) -> tuple[list[Finding], list[Finding]]:
-    kept = list(findings)
-    unused = []
-    for rule in ignore:
-        matching = [f for f in kept if fnmatchcase(f.object, rule.pattern)]
-        kept = [f for f in kept if f not in matching]
-        kept += [replace(f, level="note", message=f"Ignored: {rule.reason}") for f in matching]
-        if not matching:
-            unused.append(
-                Finding(
-                    "ignore-unused",
-                    f"The pattern {rule.pattern!r} matches no difference any more.",
-                    remedy="remove it from [tool.project.schema] ignore",
-                )
-            )
-    return kept, unused
-
-
-def _strange(revisions: Iterable[str]) -> Iterator[Finding]:
-    for revision in sorted(revisions):
-        yield Finding(
-            "unknown-revision",
-            f"The database stands at {revision}, which these migrations do not know.",
-            object=f"revision {revision}",
-            remedy="check with the code that migrated the database",
-        )
-
-
-def _pending(revisions: Iterable[Revision]) -> Iterator[Finding]:
-    for revision in revisions:
-        yield Finding(
-            "pending",
-            f"Revision {revision.revision} ({revision.doc}) has not reached the database.",
-            level="note",
-            object=f"revision {revision.revision}",
-            path=str(revision.path),
         )
 
 

@@ -43,7 +43,7 @@ name = sys.argv[1]
 spec = importlib.util.spec_from_file_location(name, sys.argv[2])
 sys.modules[name] = importlib.util.module_from_spec(spec)
 forkserver = importlib.import_module(f"{name}.schema.forkserver")
-worker = importlib.import_module(f"{name}.schema.worker")
+worker = importlib.import_module(f"{name}.schema.worker.answers")
 for module in [module for module in sys.modules if module.partition(".")[0] == name]:
     del sys.modules[module]
 forkserver.serve(int(sys.argv[3]))
@@ -213,7 +213,7 @@ def _work(requests: int, answers: int, log: int) -> NoReturn:
             end.close()
         for number, standard in ((requests, 0), (answers, 1), (log, 2)):
             os.dup2(number, standard)
-        from project.schema import worker  # noqa: PLC0415 - imports this module
+        from project.schema.worker import answers as worker  # noqa: PLC0415 - imports this module
 
         worker.main()
         code = 0

@@ -1,6 +1,6 @@
 """The questions as assertions, for a project's own tests::
 
-from project.schema.proof import assert_models_match_migrations, assert_roundtrip
+from project.schema import assert_models_match_migrations, assert_roundtrip
 
 def test_models_match_migrations(): assert_models_match_migrations("alembic.ini")
 def test_every_revision_can_be_undone(): assert_roundtrip("alembic.ini")
@@ -13,7 +13,7 @@ from project.schema.configuration import Project
 from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.report import render
-from project.schema.roundtrip import SEED, roundtrip
+from project.schema.walking.roundtrip import SEED, roundtrip
 
 
 def assert_models_match_migrations(ini: str | Path, *, server: str | None = None) -> None:
@@ -21,14 +21,14 @@ def assert_models_match_migrations(ini: str | Path, *, server: str | None = None
 
     Args:
         ini: The project's ``alembic.ini`` or ``pyproject.toml``.
-        server: A database on a server where scratch databases may be made; the embedded one if
-            None.
+        server: A database on a server where scratch databases may be made; that of
+            ``SCRATCH_DATABASE_URL``, or else the embedded one, if None.
 
     Raises:
         AssertionError: they do not; the message is the whole report.
 
     """
-    with scratch.server(server) as url:
+    with scratch.server(server or scratch.from_environment()) as url:
         _agree(models_against_migrations(Project.load(ini), url))
 
 
@@ -37,15 +37,15 @@ def assert_roundtrip(ini: str | Path, *, server: str | None = None, seed: int = 
 
     Args:
         ini: The project's ``alembic.ini`` or ``pyproject.toml``.
-        server: A database on a server where scratch databases may be made; the embedded one if
-            None.
+        server: A database on a server where scratch databases may be made; that of
+            ``SCRATCH_DATABASE_URL``, or else the embedded one, if None.
         seed: Of the generated rows.
 
     Raises:
         AssertionError: one cannot; the message is the whole report.
 
     """
-    with scratch.server(server) as url:
+    with scratch.server(server or scratch.from_environment()) as url:
         _agree(roundtrip(Project.load(ini), url, seed=seed))
 
 

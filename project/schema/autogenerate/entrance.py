@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command, context
 
-from project.schema.steering import STEERED
+from project.schema.worker.steering import STEERED
 
 
 def install(*, before: str = "migrations") -> None:

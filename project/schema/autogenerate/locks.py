@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from project.schema.observation import MODES, Lock, Observation, Statement
+from project.schema.reviewing.observation import MODES, Lock, Observation, Statement
 
 #: Weaker modes are those of any request.
 FROM = MODES.index("ShareUpdateExclusiveLock")

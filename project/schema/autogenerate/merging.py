@@ -28,9 +28,9 @@ from project.schema.autogenerate.invocation import (
 from project.schema.configuration import Project
 from project.schema.progress import shown
 from project.schema.report import render
-from project.schema.roundtrip import roundtrip
 from project.schema.selection import Selection
-from project.schema.steering import Steering
+from project.schema.walking.roundtrip import roundtrip
+from project.schema.worker.steering import Steering
 
 
 def begin(*, merges: bool) -> None:

@@ -42,7 +42,7 @@ from project.schema.autogenerate.workbench import Workbench
 from project.schema.configuration import Project
 from project.schema.progress import shown
 from project.schema.snapshot import Difference
-from project.schema.steering import Steering
+from project.schema.worker.steering import Steering
 
 
 class DifferencesOp(ops.MigrateOperation):

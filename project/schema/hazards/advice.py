@@ -12,7 +12,7 @@ Sources:
 from collections.abc import Sequence
 
 from project.schema.hazards.actions import Action
-from project.schema.observation import Statement, Work
+from project.schema.reviewing.observation import Statement, Work
 
 #: What keeps the wait for a strong lock short.
 TIMEOUT = """\

@@ -12,8 +12,8 @@ from project.schema.finding import Finding
 from project.schema.hazards import advice, waiting
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
-from project.schema.observation import Lock, Observation, Relation, Statement, Work
-from project.schema.sizes import Sizes
+from project.schema.reviewing.observation import Lock, Observation, Relation, Statement, Work
+from project.schema.reviewing.sizes import Sizes
 from project.schema.snapshot import Snapshot
 
 #: To change so many rows of a table, and such a part of it, is to change it in bulk.

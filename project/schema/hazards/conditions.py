@@ -9,7 +9,7 @@ from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
 from project.schema.hazards.fitting import fits, is_unlimited
-from project.schema.observation import Observation, Statement
+from project.schema.reviewing.observation import Observation, Statement
 from project.schema.snapshot import Item, Key, Snapshot
 
 #: A constraint that says nothing of the rows there are.

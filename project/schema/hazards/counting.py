@@ -3,8 +3,8 @@
 import re
 
 from project.schema.hazards.actions import Action
-from project.schema.observation import Statement
 from project.schema.pieces import split
+from project.schema.reviewing.observation import Statement
 
 #: How an index orders what it is on, and by which operators.
 ORDER = re.compile(r"(\s+\w+_ops)?(\s+(ASC|DESC))?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECASE)

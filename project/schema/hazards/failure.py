@@ -7,7 +7,7 @@ from project.schema.finding import Finding
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
-from project.schema.observation import Observation, Statement
+from project.schema.reviewing.observation import Observation, Statement
 from project.schema.snapshot import Key, Snapshot
 
 #: SQLSTATE of a refusal that depends on rows → its code.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.finding import Finding
-from project.schema.observation import Lock, Observation, Statement
+from project.schema.reviewing.observation import Lock, Observation, Statement
 
 #: Milliseconds that pass with small tables for no reason that grows with them.
 LONG = 400

@@ -1,0 +1,167 @@
+"""What follows for the release still running from the catalogs alone.
+
+It only shows once somebody writes, or has a connection open: a type that changed is noticed by
+statements that are prepared; a label that is new, by an old reader; a function that is gone, by
+whoever called it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from project.schema.connections import Connection
+from project.schema.finding import Finding, Level
+from project.schema.hazards.codes import CODES
+from project.schema.reviewing.observation import Relation
+from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
+
+_MAY = "old-release-may-break"
+
+
+def of_catalog(
+    differing: Sequence[Difference], before: Snapshot, after: Snapshot
+) -> Iterator[Finding]:
+    """Tell what follows from a difference of the catalogs."""
+    enums = {item.key.name[-1] for item in before.of_kind("enum")}
+    for difference in differing:
+        key, kind = difference.key, difference.key.kind
+        name = ".".join(key.name).removeprefix("public.")
+        if kind == "column" and difference.attribute == "type" and key in after.items:
+            enum = str(difference.expected).removeprefix("public.")
+            if enum.rpartition(".")[2] in enums:
+                yield _noted(
+                    _MAY,
+                    f"{name} is no {enum} any more; drivers that name a parameter's"
+                    " type (asyncpg) fail to compare it.",
+                    f"column {name}",
+                    "# release code first that knows the new type",
+                )
+            yield _noted(
+                "prepared-statements",
+                f"The type of {name} changes: each open connection that has prepared a statement"
+                " with it fails once.",
+                f"column {name}",
+                "# close the pool's connections afterwards, or set prepare_threshold=None",
+            )
+        elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
+            yield _noted(
+                "old-release-reads-new-values",
+                f"{name} may be NULL now; the release still running has never met one there.",
+                f"column {name}",
+                "# release code first that reads a NULL",
+            )
+        elif kind == "table" and difference.attribute == "persistence":
+            if difference.found == "unlogged":
+                yield _noted(
+                    "not-crash-safe",
+                    f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
+                    f"table {name}",
+                    "",
+                )
+        elif kind == "enum" and difference.attribute == "values":
+            yield from _labels(difference, name)
+        elif kind == "enum" and difference.found is MISSING:
+            yield _noted(
+                "old-release-may-break",
+                f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
+                f"enum {name}",
+                "",
+            )
+        elif kind in ("function", "sequence") and difference.found is MISSING:
+            yield _noted(
+                "old-release-may-break",
+                f"The {kind} {name} is gone; whoever calls it fails.",
+                f"{kind} {name}",
+                "# drop it a release after the last caller",
+            )
+
+
+def _labels(difference: Difference, name: str) -> Iterator[Finding]:
+    old, new = difference.expected, difference.found
+    assert isinstance(old, tuple)  # noqa: S101
+    assert isinstance(new, tuple)  # noqa: S101
+    if added := [str(label) for label in new if label not in old]:
+        yield _noted(
+            "old-release-reads-new-values",
+            f"Once the new release writes {', '.join(map(repr, added))}, the one still running"
+            f" reads a label of {name} that it does not know: SQLAlchemy raises LookupError.",
+            f"enum {name}",
+            "# release code that knows the label first; write it from the next release on",
+        )
+    if gone := [str(label) for label in old if label not in new]:
+        yield Finding(
+            "old-release-breaks",
+            f"{', '.join(map(repr, gone))} is not a label of {name} any more: who writes it fails.",
+            object=f"enum {name}",
+            remedy="# keep the label, and stop writing it",
+        )
+
+
+#: A sequence by its identity, and the table whose column owns it.
+SEQUENCES = """
+    SELECT class.oid::int8, class.relname, owner.refobjid IS NOT NULL
+    FROM pg_class AS class
+    LEFT JOIN pg_depend AS owner ON owner.classid = 'pg_class'::regclass
+        AND owner.objid = class.oid AND owner.refobjsubid > 0 AND owner.deptype IN ('a', 'i')
+    WHERE relkind = 'S'
+"""
+
+
+def renamed_sequences(before: Mapping[int, Relation], connection: Connection) -> Iterator[Finding]:
+    """Find sequences that a column owns, and that are called otherwise now."""
+    for oid, name, owned in connection.execute(SEQUENCES):
+        old = before.get(oid)
+        if old is not None and owned and old.name != name:
+            yield _noted(
+                _MAY,
+                f"The sequence {old} is called {name} now; who names it in nextval(), currval() or"
+                " setval() fails.",
+                f"sequence {old}",
+                f"# take its name from pg_get_serial_sequence() first, or keep {old.name}",
+            )
+
+
+_REFERENCE = re.compile(r"FOREIGN KEY \(.*?\) REFERENCES (\S+?)\(.*?\)(.*)")
+
+
+def references(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
+    """Find tables of which a row cannot be deleted any more once the new release refers to it."""
+    for item in after.of_kind("constraint"):
+        found = _REFERENCE.match(str(item.attributes["definition"]))
+        if found is None or item.key in before.items or " ON DELETE " in found[2]:
+            continue
+        other = Key("table", _name(found[1]))
+        if other in before.items and other.name != item.key.name[:2] and _is_new(item, before):
+            table, name = _shown(item.key.name[:2]), _shown(other.name)
+            yield _noted(
+                _MAY,
+                f"Once the new release has rows of {table} refer to rows of {name}, the one still"
+                " running cannot delete these.",
+                f"table {name}",
+                '# sa.ForeignKey(…, ondelete="CASCADE") or "SET NULL", where that is meant',
+                level="note",
+            )
+
+
+def _is_new(reference: Item, before: Snapshot) -> bool:
+    """Whether the columns that refer, or their table, are new: nothing wrote them before."""
+    listed = re.search(r"\((.*?)\)", str(reference.attributes["definition"]))
+    columns = [part.strip().strip('"') for part in listed[1].split(",")] if listed else []
+    return any(
+        Key("column", (*reference.key.name[:2], column)) not in before.items for column in columns
+    )
+
+
+def _name(written: str) -> tuple[str, str]:
+    schema, _, name = written.replace('"', "").rpartition(".")
+    return schema or "public", name
+
+
+def _shown(name: tuple[str, ...]) -> str:
+    return ".".join(name).removeprefix("public.")
+
+
+def _noted(
+    code: str, message: str, about: str, advice: str, *, level: Level | None = None
+) -> Finding:
+    level = level or CODES[code].level
+    return Finding(code, message, level=level, object=about, remedy=advice)

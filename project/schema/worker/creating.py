@@ -1,0 +1,68 @@
+"""The models' schema, made in an empty database as their metadata says."""
+
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+
+from project.schema.worker import entities
+
+
+def create(metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection") -> None:
+    """Create schemas and tables, and what comes with them."""
+    for metadata in metadatas:
+        for name in sorted(set(schemas(metadata))):
+            quoted = connection.dialect.identifier_preparer.quote_schema(name)
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+        metadata.create_all(connection)
+    entities.create(connection, metadatas)
+
+
+def create_without_refused(
+    metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection"
+) -> list[dict[str, str | None]]:
+    """Create all but the indexes that PostgreSQL refuses.
+
+    Models that nobody ever creates, because migrations do, may hold an index that lacks its
+    operator class.
+
+    Returns:
+        The refused indexes, with the server's reason.
+
+    """
+    indexes = [
+        (table, index)
+        for metadata in metadatas
+        for table in metadata.sorted_tables
+        for index in sorted(table.indexes, key=lambda index: str(index.name))
+    ]
+    for table, index in indexes:
+        table.indexes.discard(index)
+    try:
+        create(metadatas, connection)
+    finally:
+        for table, index in indexes:
+            table.indexes.add(index)
+    refused: list[dict[str, str | None]] = []
+    for table, index in indexes:
+        try:
+            with connection.begin_nested():
+                index.create(connection)
+        except sa.exc.DBAPIError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            refused.append(
+                {
+                    "schema": table.schema,
+                    "table": table.name,
+                    "index": str(index.name),
+                    "reason": reason,
+                }
+            )
+    return refused
+
+
+def schemas(metadata: sa.MetaData) -> Iterator[str]:
+    """Yield the schemas in which `metadata` has tables, types and sequences."""
+    for table in metadata.tables.values():
+        owners = [table, *(getattr(column.type, "item_type", column.type) for column in table.c)]
+        owners += [column.default for column in table.c if isinstance(column.default, sa.Sequence)]
+        yield from (name for owner in owners if (name := getattr(owner, "schema", None)))

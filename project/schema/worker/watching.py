@@ -1,0 +1,299 @@
+"""Watches every statement that a migration sends, on the migration's own connection.
+
+Runs in the worker. What a transaction has done is visible to nobody else before it ends, so the
+connection itself is asked, after each statement, through the driver's cursor: no hook of SQLAlchemy
+is entered again. What the answers mean is worked out by ``observe``, on the other side.
+
+Only relations on which the backend holds a lock are looked at, so the cost of a statement (about
+5 ms) does not depend on the number of tables. A lock is held to the end of its transaction, so
+looking after the statement misses none, except where there is no transaction: a statement that
+commits by itself is first tried in one that is rolled back, for the sake of its locks.
+
+Sources:
+    https://www.postgresql.org/docs/current/explicit-locking.html
+    https://www.postgresql.org/docs/current/monitoring-stats.html (pg_stat_get_xact_…)
+
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from project.schema.worker import cursors
+
+Answer = TypeVar("Answer")
+
+#: Of each relation: what it is, its file, and what has been read and written so far. Both halves of
+#: each sum are needed: what a session has counted is handed over at some time after its commit.
+RELATIONS = """
+    SELECT class.oid::int8 AS oid, nspname AS schema, relname AS name, relkind::text AS kind,
+        relpersistence::text AS persistence, reltuples AS rows,
+        coalesce(indrelid, 0)::int8 AS of, coalesce(inhparent, refobjid, 0)::int8 AS parent,
+        coalesce(indisvalid, true) AS valid,
+        coalesce(pg_relation_filenode(class.oid), 0)::int8 AS file,
+        coalesce(pg_relation_size(class.oid), 0) AS bytes,
+        pg_stat_get_numscans(class.oid) + pg_stat_get_xact_numscans(class.oid) AS scans,
+        pg_stat_get_tuples_returned(class.oid)
+            + pg_stat_get_xact_tuples_returned(class.oid) AS read,
+        pg_stat_get_tuples_inserted(class.oid)
+            + pg_stat_get_xact_tuples_inserted(class.oid) AS inserted,
+        pg_stat_get_tuples_updated(class.oid)
+            + pg_stat_get_xact_tuples_updated(class.oid) AS updated,
+        pg_stat_get_tuples_deleted(class.oid)
+            + pg_stat_get_xact_tuples_deleted(class.oid) AS deleted
+    FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relnamespace
+    LEFT JOIN pg_catalog.pg_index ON indexrelid = class.oid
+    LEFT JOIN pg_catalog.pg_inherits ON inhrelid = class.oid AND inhseqno = 1
+    LEFT JOIN pg_catalog.pg_depend ON relkind = 'S' AND classid = 'pg_catalog.pg_class'::regclass
+        AND objid = class.oid AND refobjsubid > 0 AND deptype IN ('a', 'i')
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+"""
+
+LOCKED = """
+    SELECT relation, array_agg(DISTINCT mode) AS modes
+    FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND relation >= 16384
+    GROUP BY relation
+"""
+
+#: The number of the transaction that runs.
+TRANSACTION = """
+    SELECT virtualtransaction FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'virtualxid' LIMIT 1
+"""
+
+SAMPLE = """
+    WITH locked AS MATERIALIZED ({locked}), relations AS ({relations} {only})
+    SELECT json_build_object(
+        'transaction', ({transaction}),
+        'lock_timeout', current_setting('lock_timeout'),
+        'locks', (
+            SELECT json_agg(json_build_array(relation::int8, modes) ORDER BY relation) FROM locked
+        ),
+        'relations', (SELECT json_agg(relations ORDER BY oid) FROM relations)
+    )::text
+"""
+
+
+def _sample(only: str) -> str:
+    return SAMPLE.format(transaction=TRANSACTION, locked=LOCKED, relations=RELATIONS, only=only)
+
+
+AFTER = _sample("AND class.oid IN (SELECT relation FROM locked)")
+
+EVERYTHING = _sample("")
+
+#: What became in earnest of relations that were looked at in a trial.
+THESE = "AND (class.oid IN ({oids}) OR indrelid IN ({oids}))"
+
+
+@dataclass
+class Watch:
+    """Takes notes of the statements of all engines, while it is on."""
+
+    on: bool = False
+    began: float = 0.0
+    ended: float = 0.0  # by our clock, when the last statement had been looked at
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    listens: bool = False
+    told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[list[dict[str, Any]]]:
+        """Take notes for as long as the block lasts."""
+        if not self.listens:
+            event.listen(sa.Engine, "before_cursor_execute", self._before)
+            event.listen(sa.Engine, "after_cursor_execute", self._after)
+            event.listen(sa.Engine, "handle_error", self._failed)
+            event.listen(sa.Engine, "engine_connect", self._connected)
+            self.listens = True
+        self.statements, self.on = [], True
+        try:
+            yield self.statements
+        finally:
+            self.on = False
+
+    def _connected(self, connection: sa.Connection) -> None:
+        if self.on and not connection.dialect.is_async:
+            cursors.listen(connection.connection.dbapi_connection, self)
+
+    def heard(
+        self,
+        connection: cursors.Direct,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        execute: Callable[[], Answer],
+        *,
+        executemany: bool,
+    ) -> Answer:
+        """Take note of a statement of a driver's cursor, unless SQLAlchemy has told of it."""
+        if self.told or not self.on:
+            return execute()
+        self.told = True
+        try:
+            self._note(connection, statement, parameters, executemany=executemany)
+            try:
+                done = execute()
+            except Exception as error:
+                self._note_failure(error)
+                raise
+            self._look(connection)
+            return done
+        finally:
+            self.told = False
+
+    def _before(
+        self,
+        connection: sa.Connection,
+        _cursor: Any,  # noqa: ANN401
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        _context: Any,  # noqa: ANN401
+        executemany: bool,  # noqa: FBT001
+    ) -> None:
+        if self.on:
+            self.told = True
+            self._note(connection, statement, parameters, executemany=executemany)
+
+    def _after(self, connection: sa.Connection, *_: Any) -> None:  # noqa: ANN401
+        if self.on:
+            self._look(connection)
+            self.told = False
+
+    def _failed(self, failure: Any) -> None:  # noqa: ANN401
+        self.told = False
+        if self.on and self.statements and "after" not in self.statements[-1]:
+            self._note_failure(failure.original_exception)
+
+    def _note(
+        self,
+        connection: sa.Connection | cursors.Direct,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        *,
+        executemany: bool,
+    ) -> None:
+        note: dict[str, Any] = {"sql": statement, **_place(sys._getframe(2))}  # noqa: SLF001
+        note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
+        note["alone"] = _commits_by_itself(connection)
+        if note["alone"]:
+            note["tried"] = _tried(connection, statement, parameters, executemany=executemany)
+        self.statements.append(note)
+        self.began = time.perf_counter()
+
+    def _look(self, connection: sa.Connection | cursors.Direct) -> None:
+        note = self.statements[-1]
+        note["milliseconds"] = (time.perf_counter() - self.began) * 1000
+        note["after"] = json.loads(_answer(connection, _question(note)))
+        self.ended = _clock()
+
+    def _note_failure(self, error: BaseException) -> None:
+        note = self.statements[-1]
+        note["milliseconds"] = (time.perf_counter() - self.began) * 1000
+        note["error"] = {
+            "message": str(error).strip().splitlines()[0] if str(error).strip() else repr(error),
+            "sqlstate": getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "",
+            **_diagnosis(error),
+        }
+
+
+def _clock() -> float:
+    """Return seconds that pass, but for those in which this process waited for a processor.
+
+    Sources:
+        https://docs.kernel.org/scheduler/sched-stats.html (/proc/<pid>/schedstat)
+
+    """
+    try:
+        waited = int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):  # not Linux
+        waited = 0
+    return time.perf_counter() - waited / 1e9
+
+
+def _question(note: dict[str, Any]) -> str:
+    if not note["alone"]:
+        return AFTER
+    if note["tried"] is None:
+        return EVERYTHING
+    oids = ", ".join(str(oid) for oid, _ in note["tried"]["locks"] or []) or "0"
+    return _sample(THESE.format(oids=oids))
+
+
+def _commits_by_itself(connection: sa.Connection | cursors.Direct) -> bool:
+    """Tell a statement of its own from one in a transaction, which a BEGIN may have opened, too."""
+    driver = connection.connection.dbapi_connection
+    if not getattr(driver, "autocommit", False):
+        return False
+    return bool(_answer(connection, TRANSACTION) != _answer(connection, TRANSACTION))
+
+
+def _diagnosis(error: BaseException) -> dict[str, str | None]:
+    told = getattr(error, "diag", None)
+    names = ("schema_name", "table_name", "column_name", "constraint_name", "message_detail")
+    return {name: getattr(told, name, None) for name in names}
+
+
+def _tried(
+    connection: sa.Connection | cursors.Direct,
+    statement: str,
+    parameters: Any,  # noqa: ANN401
+    *,
+    executemany: bool,
+) -> dict[str, Any] | None:
+    """Execute a statement, look, and roll it back; None if it refuses to run like that.
+
+    Sequences move on, as they would if the migration were repeated.
+    """
+    cursor = connection.connection.cursor()
+    cursor.execute("BEGIN")
+    try:
+        if executemany:
+            cursor.executemany(statement, parameters)
+        elif parameters:
+            cursor.execute(statement, parameters)
+        else:
+            cursor.execute(statement)
+        seen: dict[str, Any] = json.loads(_answer(connection, AFTER))
+    except Exception:  # noqa: BLE001 - of any driver; what fails in earnest fails again
+        return None
+    else:
+        return seen
+    finally:
+        cursor.execute("ROLLBACK")
+        cursor.close()
+
+
+def _answer(connection: sa.Connection | cursors.Direct, query: str) -> Any:  # noqa: ANN401
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(query)
+        row: Any = cursor.fetchone()
+    finally:
+        cursor.close()
+    # A project may have asked its driver for rows that are dictionaries.
+    return next(iter(row.values())) if isinstance(row, dict) else row[0]
+
+
+def _place(frame: FrameType | None) -> dict[str, Any]:
+    """Find the line of the revision that is being executed; what Alembic itself sends has none."""
+    while frame is not None:
+        if {"revision", "down_revision"} <= frame.f_globals.keys():
+            path = frame.f_globals.get("__file__") or frame.f_code.co_filename
+            if frame.f_code.co_filename == path:
+                revision = str(frame.f_globals["revision"])
+                return {"revision": revision, "file": path, "line": frame.f_lineno}
+        frame = frame.f_back
+    return {"revision": "", "file": "", "line": 0}
