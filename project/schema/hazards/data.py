@@ -4,6 +4,7 @@ A table that is renamed keeps its oid and a column its number, so neither a rena
 taken for a loss, and a column that is dropped and made again under its name is one.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -249,8 +250,11 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
 
 def _means(text: str, value: str, type_: str, connection: Connection) -> bool:
     """Whether a text was the same value all along, however it was written."""
+    whole = re.sub(r"\(.*?\)", "", type_)  # which neither cuts nor rounds
+    if whole in STRINGS:
+        return False
     query = sql.SQL("SELECT {}::{} = {}::{}").format(
-        sql.Literal(text), sql.SQL(type_), sql.Literal(value), sql.SQL(type_)
+        sql.Literal(text), sql.SQL(whole), sql.Literal(value), sql.SQL(whole)
     )
     return bool(_answer(query, connection))
 
