@@ -61,7 +61,7 @@ async def test_what_is_prepared_outlives_a_transaction_that_is_rolled_back(
 ) -> None:
     for _ in range(of_one.OFTEN):
         await pool.run(b"SELECT 1")
-    with pytest.raises(psycopg.errors.DivisionByZero):
+    with pytest.raises(psycopg.errors.DivisionByZero):  # noqa: PT012
         async with pool.transaction() as driver:
             for number in [*[1] * 10, 0]:  # often enough for psycopg to prepare it, too
                 await driver.execute("SELECT 1 / %s", [number])
