@@ -27,7 +27,9 @@ def checked(seconds: int, seed: int) -> int:
         fill(url)
         token = make_token(stage.environment(url))
         port = stage.free_port()
-        running.enter_context(stage.service(url, port))
+        folder = running.enter_context(TemporaryDirectory())  # for what it keeps
+        log = Path(folder) / "log"
+        running.enter_context(stage.service(url, port, log))
         command = [
             str(Path(sys.executable).with_name("schemathesis")),
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),
@@ -37,8 +39,10 @@ def checked(seconds: int, seed: int) -> int:
             *("--max-time", str(seconds), "--seed", str(seed)),
             *("--workers", "1", "--no-color"),
         ]
-        folder = running.enter_context(TemporaryDirectory())  # for what it keeps
-        return subprocess.run(command, cwd=folder, check=False).returncode
+        code = subprocess.run(command, cwd=folder, check=False).returncode
+        _, found, last = log.read_text().rpartition("Traceback")
+        print(found + last[:5000], end="")
+        return code
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ TYPES = (
 HEADERS = {
     "Accept": (
         *("*/*", "text/html", "text/csv", "application/x-ndjson", "image/png", ";;;", ""),
-        *("application/vnd.pgrst.object+json", "application/json;q=0, */*"),
+        "application/vnd.pgrst.object+json",
     ),
     "Prefer": (
         *("count=exact", "count=planned", "return=minimal", "return=representation", "=;,"),

@@ -158,11 +158,13 @@ class Connection:
 
     def _readable(self) -> None:
         answer = self._answer
-        if answer is None or answer.done():
+        if answer is None:
             # Said unasked: a farewell, as a rule, which whoever takes the connection next has to
             # find where it is (see `Connections`).
             self._watch_no_more()
             return
+        if answer.done():
+            return  # given up: whoever waited has yet to hear of it, and to wait for the end
         try:
             self._libpq.consume_input()
             while not self._libpq.is_busy():

@@ -72,6 +72,8 @@ class Connections:
             **limits,
             "autocommit": True,
             "client_encoding": "UTF8",
+            # A rollback makes psycopg drop whatever is prepared, and ours with it.
+            "prepare_threshold": None,
         }
         self._size = settings.pool_size
         self._free = settings.pool_size

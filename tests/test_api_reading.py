@@ -147,6 +147,14 @@ async def test_what_is_within_a_document_is_shown_and_pages_are_sorted_by_it(
         assert why in json.loads(response.body)["errors"][0]["detail"]
 
 
+@pytest.mark.parametrize("form", ["application/json", "text/csv", "application/x-ndjson"])
+async def test_a_cast_that_the_rows_do_not_allow_is_the_client_s_mistake(
+    stocked: Service, form: str
+) -> None:
+    response = await stocked.fetch("/api/author?select=name::integer", form)
+    assert (response.code, json.loads(response.body)["type"]) == (400, "urn:project:problem:query")
+
+
 async def test_one_row_comes_as_an_object_if_it_is_one(stocked: Service) -> None:
     one = "application/vnd.pgrst.object+json"
     response = await stocked.fetch("/api/author?id=eq.2&select=name", one)

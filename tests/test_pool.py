@@ -56,6 +56,18 @@ async def test_statements_that_are_run_often_are_prepared_and_the_oldest_let_go(
     assert prepared == [(b"SELECT 1",), (b"SELECT 3",), (b"SELECT 4",)]
 
 
+async def test_what_is_prepared_outlives_a_transaction_that_is_rolled_back(
+    pool: Connections,
+) -> None:
+    for _ in range(of_one.OFTEN):
+        await pool.run(b"SELECT 1")
+    with pytest.raises(psycopg.errors.DivisionByZero):  # noqa: PT012
+        async with pool.transaction() as driver:
+            for number in [*[1] * 10, 0]:  # often enough for psycopg to prepare it, too
+                await driver.execute("SELECT 1 / %s", [number])
+    assert await pool.run(b"SELECT 1") == [(b"1",)]
+
+
 async def test_a_statement_that_is_given_up_is_cancelled_and_its_connection_goes_on(
     pool: Connections,
 ) -> None:

@@ -166,7 +166,7 @@ class ResourceHandler(Handler):
         try:
             return await self.attempt(lambda: self.reads.run(statement.text, statement.values))
         except psycopg.Error as error:
-            if not statement.given or not is_unreadable(error):
+            if not is_unreadable(error):
                 raise
             raise await self.fault(statement.given) from error
 

@@ -198,7 +198,7 @@ class Rows(LoadingHandler):
         try:
             return await anext(pieces, b"")
         except psycopg.Error as error:
-            if not statement.given or not is_unreadable(error):
+            if not is_unreadable(error):
                 raise
             raise await self.fault(statement.given) from error
 
