@@ -1,5 +1,6 @@
 """The operation that would mend a difference: Alembic's where there is one, SQL where not."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from project.schema.quoting import quoted
@@ -270,9 +271,9 @@ def _dotted(path: "list[str] | tuple[str, ...]") -> str:
 
 
 def _quoted(name: str) -> str:
-    """Write a name in SQL; of a function, with the types that belong to it."""
-    name, parenthesis, types = name.partition("(") if name.endswith(")") else (name, "", "")
-    return quoted(name) + parenthesis + types
+    """Write a name in SQL; of a function or an operator class, with what belongs to it."""
+    after = re.search(r"\(.*\)$| USING \w+$", name)
+    return quoted(name[: after.start()]) + after[0] if after else quoted(name)
 
 
 def _text(value: object) -> str:
