@@ -196,7 +196,15 @@ def _drop(key: Key, *, concurrently: bool | None = None, if_exists: bool | None 
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop an index; under traffic without a lock that others wait for."""
     if change.online(item.key.name[:2]):
-        yield removed(item.key, rank.CREATE_INDEX - 1)
+        position = rank.CREATE_INDEX - 1
+        constraint = Key("constraint", item.key.name)
+        if constraint in change.after.items:
+            # Of a try that failed after it; its index cannot be dropped alone.
+            for statement in let_go(constraint, change):
+                yield execute(statement, position, alone=True)
+            drop = f"DROP CONSTRAINT IF EXISTS {quoted(item.key.name[-1])}"
+            yield alter_table(constraint, drop, position, alone=True)
+        yield removed(item.key, position)
     else:
         yield Step(_drop(item.key), rank.DROP_INDEX, again=_drop(item.key, if_exists=True))
 
