@@ -76,10 +76,10 @@ def named(item: Item) -> str:
 def dropped(item: Item) -> Iterator[Step]:
     """Drop an object."""
     if item.key.kind == "domain constraint":
-        yield execute(
-            f"ALTER DOMAIN {dotted(item.key.name[:2])} DROP CONSTRAINT {quoted(item.key.name[-1])}",
-            rank.DROP_CONSTRAINT,
-        )
+        drop = f"ALTER DOMAIN {dotted(item.key.name[:2])} DROP CONSTRAINT"
+        name = quoted(item.key.name[-1])
+        again = f"{drop} IF EXISTS {name}"
+        yield execute(f"{drop} {name}", rank.DROP_CONSTRAINT, again=again)
         return
     kind, _, rest = named(item).partition(" ")
     if kind in {"EVENT", "MATERIALIZED"}:

@@ -52,7 +52,7 @@ def steps(rename: Rename) -> Iterator[Step]:
     elif rename.kind == "column":
         *schema, table, column = old
         becomes = f"RENAME COLUMN {quoted(column)} TO {quoted(new[-1])}"
-        where = f"attrelid = {string(dotted(old[:2]))}::regclass AND NOT attisdropped AND attname"
+        there = f"attrelid = to_regclass({string(dotted(old[:2]))}) AND NOT attisdropped"
         yield Step(
             call(
                 "op.alter_column",
@@ -63,7 +63,7 @@ def steps(rename: Rename) -> Iterator[Step]:
             ),
             rank.RENAME,
             again=_once(
-                f"SELECT FROM pg_attribute WHERE {where}",
+                f"SELECT FROM pg_attribute WHERE {there} AND attname",
                 (column, new[-1]),
                 f"ALTER TABLE {dotted(old[:2])} {becomes}",
             ),
@@ -71,7 +71,7 @@ def steps(rename: Rename) -> Iterator[Step]:
     elif rename.kind == "constraint":
         becomes = f"RENAME CONSTRAINT {quoted(old[-1])} TO {quoted(new[-1])}"
         sql = f"ALTER TABLE {dotted(old[:2])} {becomes}"
-        where = f"conrelid = {string(dotted(old[:2]))}::regclass AND conname"
+        where = f"conrelid = to_regclass({string(dotted(old[:2]))}) AND conname"
         again = _once(f"SELECT FROM pg_constraint WHERE {where}", (old[-1], new[-1]), sql)
         yield Step(execute(sql, 0).code, rank.RENAME, again=again)
     elif rename.kind == "index":

@@ -7,7 +7,7 @@ from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.programs import ENABLED
-from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
+from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, once
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
@@ -139,11 +139,17 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
     *schema, table = item.key.name
     loses = f"loses: {shown(item.key.name)}, which the models no longer have"
+    again = call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema))
+    if Key("view", item.key.name) in change.after.items:
+        # What a failed try has made has the same name, and is no table.
+        name = dotted(item.key.name)
+        there = f"SELECT FROM pg_class WHERE oid = to_regclass({string(name)})"
+        again = execute(once(f"{there} AND relkind IN ('r', 'p')", f"DROP TABLE {name}"), 0).code
     yield Step(
         call("op.drop_table", literal(table), schema=in_schema(schema)),
         rank.DROP_TABLE,
         why="" if change.back else loses,
-        again=call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema)),
+        again=again,
     )
 
 
@@ -227,11 +233,20 @@ def _attached(after: Item, before: Item | None) -> Iterator[Step]:
     old = before.attributes.get("partition of") if before else None
     new = after.attributes.get("partition of")
     if old is not None:
-        detach = f"ALTER TABLE {dotted(path(str(old)))} DETACH PARTITION {name}"
-        yield execute(detach, rank.ALTER_TABLE)
+        parent = dotted(path(str(old)))
+        detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
+        yield execute(detach, rank.ALTER_TABLE, again=once(_part_of(parent, name), detach))
     if new is not None:
-        attach = f"ATTACH PARTITION {name} {after.attributes['partition']}"
-        yield execute(f"ALTER TABLE {dotted(path(str(new)))} {attach}", rank.ALTER_COLUMN)
+        parent = dotted(path(str(new)))
+        attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
+        apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
+        yield execute(attach, rank.ALTER_COLUMN, again=once(apart, attach))
+
+
+def _part_of(parent: str, name: str) -> str:
+    """Write a query that finds something if a table is a partition of another one."""
+    inherits = f"inhparent = to_regclass({string(parent)}) AND inhrelid"
+    return f"SELECT FROM pg_inherits WHERE {inherits} = to_regclass({string(name)})"
 
 
 def _set(item: Item, attribute: str, old: Value) -> Step:
