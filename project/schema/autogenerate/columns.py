@@ -246,10 +246,8 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     if names & {"type", "collation"}:
         yield from conversions.retyped(before, after, change)
         names -= {"default"} if "next number" not in {old.get("default"), default} else set()
-    numbered = {"identity", "numbered by"} & {*old, *new} or "next number" in {
-        old.get("default"),
-        default,
-    }
+    counts = any(side.get(name) for side in (old, new) for name in ("identity", "numbered by"))
+    numbered = counts or "next number" in {old.get("default"), default}
     # An identity wants NOT NULL before it is one, and until it is none any more.
     nullability = list(filling.nullability(after, change)) if "nullable" in names else []
     if not new["nullable"]:
