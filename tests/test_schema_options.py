@@ -84,6 +84,29 @@ def test_an_interpreter_that_will_not_do_is_named(
     assert len(said.splitlines()) == 1
 
 
+#: What SQLAlchemy 2 says at its top that 1.4 says in ``sqlalchemy.engine`` and elsewhere only.
+SINCE_2 = (
+    *("Connection", "CursorResult", "Dialect", "Engine", "ExecutionContext", "Inspector", "Pool"),
+    *("NullPool", "Result", "Row", "Transaction", "URL", "make_url"),
+)
+
+WITHOUT = """
+shift; code=$1; shift
+exec {python} -c "import sqlalchemy
+for name in {names}: delattr(sqlalchemy, name)
+$code" "$@"
+"""
+
+
+def test_what_works_for_a_project_needs_no_word_that_sqlalchemy_1_4_lacks(
+    foreign: Foreign,
+) -> None:
+    interpreter(foreign, WITHOUT.format(python=sys.executable, names=SINCE_2))
+    for verb in ("roundtrip", "review"):
+        code, said = ask(foreign, verb)
+        assert code == 0, said
+
+
 def test_a_project_is_run_in_the_current_folder_with_arguments_as_by_alembic(
     foreign: Foreign,
 ) -> None:

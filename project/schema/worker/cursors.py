@@ -34,7 +34,7 @@ class Direct:
 
     @property
     def connection(self) -> "Direct":
-        """Return the driver's connection, as ``sa.Connection.connection`` does."""
+        """Return the driver's connection, as ``sa.engine.Connection.connection`` does."""
         return self
 
     def cursor(self) -> Any:  # noqa: ANN401

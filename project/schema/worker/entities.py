@@ -33,7 +33,7 @@ KINDS = {
 ALREADY_THERE = {"42710", "42723", "42P07", "42P06"}
 
 
-def create(connection: sa.Connection, metadatas: Iterable[sa.MetaData]) -> None:
+def create(connection: sa.engine.Connection, metadatas: Iterable[sa.MetaData]) -> None:
     """Create what is declared beside the metadata, in the order in which it can be.
 
     Args:
@@ -49,7 +49,7 @@ def create(connection: sa.Connection, metadatas: Iterable[sa.MetaData]) -> None:
     _registered(connection)
 
 
-def _declared_on(metadata: sa.MetaData, connection: sa.Connection) -> None:
+def _declared_on(metadata: sa.MetaData, connection: sa.engine.Connection) -> None:
     """Create what ``declare_database`` has put beside a metadata.
 
     Not the roles, which belong to the server, nor grants to them, nor rows. The library would also
@@ -71,7 +71,7 @@ def _declared_on(metadata: sa.MetaData, connection: sa.Connection) -> None:
                     connection.execute(written)
 
 
-def _registered(connection: sa.Connection) -> None:
+def _registered(connection: sa.engine.Connection) -> None:
     """Create what ``register_entities`` was given: one may need another, whatever their order."""
     library: Any = sys.modules.get("alembic_utils.replaceable_entity")
     left = list(library.registry.entities()) if library else []

@@ -154,7 +154,7 @@ def one_after_the_other(environment: EnvironmentContext) -> None:
     ever.
     """
     run_migrations = environment.run_migrations
-    begun: list[sa.Connection] = []
+    begun: list[sa.engine.Connection] = []
 
     def guarded(**given: Any) -> None:  # noqa: ANN401
         connection = environment.get_context().connection

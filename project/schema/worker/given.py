@@ -26,7 +26,7 @@ def possibilities() -> Iterator[Given]:
     yield from (Given(name, connection=True) for name in drivers if not drivers[name].is_async)
 
 
-def _dialect(driver: str) -> "type[sa.Dialect] | None":
+def _dialect(driver: str) -> "type[sa.engine.Dialect] | None":
     try:
         dialect = sa.engine.make_url(f"postgresql+{driver}://").get_dialect()
         dialect.import_dbapi()

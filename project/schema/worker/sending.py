@@ -44,7 +44,7 @@ class Release:
 
     def make(
         self,
-        connection: sa.Connection,
+        connection: sa.engine.Connection,
         metadatas: Sequence[sa.MetaData],
         wanted: Collection[tuple[str, str]] | None,
     ) -> None:
@@ -58,7 +58,7 @@ class Release:
             for sent in self._of(connection, table)
         ]
 
-    def _of(self, connection: sa.Connection, table: sa.Table) -> Iterator[Sent]:
+    def _of(self, connection: sa.engine.Connection, table: sa.Table) -> Iterator[Sent]:
         columns = self._columns(table)
         names = tuple(column.name for column in columns)
         yield Sent(table, "SELECT", names, sa.select(*columns).limit(ALL))
@@ -90,7 +90,7 @@ class Release:
         mapped = {column for mapper in mappers for column in mapper.columns}
         return [column for column in table.columns if not mappers or column in mapped]
 
-    def send(self, connection: sa.Connection, role: str | None) -> list[dict[str, Any]]:
+    def send(self, connection: sa.engine.Connection, role: str | None) -> list[dict[str, Any]]:
         """Execute the statements, each as if it were the only one; nothing of them remains."""
         default = connection.dialect.default_schema_name or ""
         quote = connection.dialect.identifier_preparer.quote
@@ -121,7 +121,7 @@ class Release:
 
 
 def _row(
-    connection: sa.Connection, columns: Sequence["sa.Column[Any]"]
+    connection: sa.engine.Connection, columns: Sequence["sa.Column[Any]"]
 ) -> dict["sa.Column[Any]", Any] | None:
     """Read the fullest of some rows; None if there is none, or the models cannot read it."""
     with connection.begin_nested() as point:
@@ -155,7 +155,7 @@ def _written(row: dict["sa.Column[Any]", Any]) -> Iterator[list["sa.Column[Any]"
         yield plain
 
 
-def _make_room(connection: sa.Connection, room: Any) -> None:  # noqa: ANN401
+def _make_room(connection: sa.engine.Connection, room: Any) -> None:  # noqa: ANN401
     """Delete a row, whoever refers to it, so that it can be inserted again."""
     with connection.begin_nested() as point:
         try:

@@ -34,9 +34,9 @@ class Steering:
 
     scratch: sa.engine.URL
     asked: bool = False  # whether a connection to PostgreSQL was asked for since this was last set
-    dialect: "sa.Dialect | None" = None  # of the last connection
+    dialect: "sa.engine.Dialect | None" = None  # of the last connection
     behaviour: dict[str, Any] = field(default_factory=dict)  # likewise
-    engines: "weakref.WeakSet[sa.Engine]" = field(default_factory=weakref.WeakSet)
+    engines: "weakref.WeakSet[sa.engine.Engine]" = field(default_factory=weakref.WeakSet)
 
     def install(self) -> None:
         """Begin to steer, for as long as the process lives."""
@@ -47,12 +47,12 @@ class Steering:
 
     def remove(self) -> None:
         """Steer no more; what is open stays open."""
-        event.remove(sa.Engine, "do_connect", self._connect)
-        event.remove(sa.Engine, "engine_connect", self._remember)
+        event.remove(sa.engine.Engine, "do_connect", self._connect)
+        event.remove(sa.engine.Engine, "engine_connect", self._remember)
         event.remove(sa.pool.Pool, "connect", self._refuse_own_connections)
         event.remove(sa.pool.Pool, "checkout", self._refuse_other_databases)
 
-    def _connect(self, dialect: "sa.Dialect", record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _connect(self, dialect: Any, record: Any, _: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401
         if dialect.name != "postgresql":
             raise RefusedError(
                 f"it connects to {dialect.name}; let its settings name a PostgreSQL, any one: "
@@ -72,7 +72,7 @@ class Steering:
         # token for the real server, are not asked.
         return dialect.connect(*positional, **{**kept, **named})
 
-    def _remember(self, connection: "sa.Connection", *_: Any) -> None:  # noqa: ANN401
+    def _remember(self, connection: "sa.engine.Connection", *_: Any) -> None:  # noqa: ANN401
         self.engines.add(connection.engine)
 
     def _refuse_own_connections(self, _: Any, record: Any) -> None:  # noqa: ANN401

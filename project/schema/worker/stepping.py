@@ -72,7 +72,7 @@ class Run:
 
     def hear(
         self,
-        _connection: sa.Connection,
+        _connection: sa.engine.Connection,
         _cursor: Any,  # noqa: ANN401
         statement: str,
         _parameters: Any,  # noqa: ANN401
@@ -163,8 +163,8 @@ def _committed(context: MigrationContext) -> bool:
 
 @contextmanager
 def _heard(run: Run) -> Iterator[None]:
-    event.listen(sa.Engine, "before_cursor_execute", run.hear)
+    event.listen(sa.engine.Engine, "before_cursor_execute", run.hear)
     try:
         yield
     finally:
-        event.remove(sa.Engine, "before_cursor_execute", run.hear)
+        event.remove(sa.engine.Engine, "before_cursor_execute", run.hear)

@@ -114,10 +114,10 @@ class Watch:
     def watching(self) -> Iterator[list[dict[str, Any]]]:
         """Take notes for as long as the block lasts."""
         if not self.listens:
-            event.listen(sa.Engine, "before_cursor_execute", self._before)
-            event.listen(sa.Engine, "after_cursor_execute", self._after)
-            event.listen(sa.Engine, "handle_error", self._failed)
-            event.listen(sa.Engine, "engine_connect", self._connected)
+            event.listen(sa.engine.Engine, "before_cursor_execute", self._before)
+            event.listen(sa.engine.Engine, "after_cursor_execute", self._after)
+            event.listen(sa.engine.Engine, "handle_error", self._failed)
+            event.listen(sa.engine.Engine, "engine_connect", self._connected)
             self.listens = True
         self.statements, self.on = [], True
         try:
@@ -125,7 +125,7 @@ class Watch:
         finally:
             self.on = False
 
-    def _connected(self, connection: sa.Connection) -> None:
+    def _connected(self, connection: sa.engine.Connection) -> None:
         if self.on and not connection.dialect.is_async:
             cursors.listen(connection.connection.dbapi_connection, self)
 
@@ -156,7 +156,7 @@ class Watch:
 
     def _before(
         self,
-        connection: sa.Connection,
+        connection: sa.engine.Connection,
         _cursor: Any,  # noqa: ANN401
         statement: str,
         parameters: Any,  # noqa: ANN401
@@ -167,7 +167,7 @@ class Watch:
             self.told = True
             self._note(connection, statement, parameters, executemany=executemany)
 
-    def _after(self, connection: sa.Connection, *_: Any) -> None:  # noqa: ANN401
+    def _after(self, connection: sa.engine.Connection, *_: Any) -> None:  # noqa: ANN401
         if self.on:
             self._look(connection)
             self.told = False
@@ -179,7 +179,7 @@ class Watch:
 
     def _note(
         self,
-        connection: sa.Connection | cursors.Direct,
+        connection: sa.engine.Connection | cursors.Direct,
         statement: str,
         parameters: Any,  # noqa: ANN401
         *,
@@ -193,7 +193,7 @@ class Watch:
         self.statements.append(note)
         self.began = time.perf_counter()
 
-    def _look(self, connection: sa.Connection | cursors.Direct) -> None:
+    def _look(self, connection: sa.engine.Connection | cursors.Direct) -> None:
         note = self.statements[-1]
         note["milliseconds"] = (time.perf_counter() - self.began) * 1000
         note["after"] = json.loads(_answer(connection, _question(note)))
@@ -232,7 +232,7 @@ def _question(note: dict[str, Any]) -> str:
     return _sample(THESE.format(oids=oids))
 
 
-def _commits_by_itself(connection: sa.Connection | cursors.Direct) -> bool:
+def _commits_by_itself(connection: sa.engine.Connection | cursors.Direct) -> bool:
     """Tell a statement of its own from one in a transaction, which a BEGIN may have opened, too."""
     driver = connection.connection.dbapi_connection
     if not getattr(driver, "autocommit", False):
@@ -247,7 +247,7 @@ def _diagnosis(error: BaseException) -> dict[str, str | None]:
 
 
 def _tried(
-    connection: sa.Connection | cursors.Direct,
+    connection: sa.engine.Connection | cursors.Direct,
     statement: str,
     parameters: Any,  # noqa: ANN401
     *,
@@ -276,7 +276,7 @@ def _tried(
         cursor.close()
 
 
-def _answer(connection: sa.Connection | cursors.Direct, query: str) -> Any:  # noqa: ANN401
+def _answer(connection: sa.engine.Connection | cursors.Direct, query: str) -> Any:  # noqa: ANN401
     cursor = connection.connection.cursor()
     try:
         cursor.execute(query)
