@@ -163,7 +163,15 @@ def test_a_history_that_begins_with_tables_made_by_others_is_told_of_them(
     ).replace('op.drop_table("{name}")', 'op.drop_column("one", "note")')
     foreign.revision("one", text=altering)
     foreign.write("models.py", AGREEING.replace("=True)", '=True), sa.Column("note", sa.Text)', 1))
-    assert ask(foreign, "check")[0] == 2
+    code, said = ask(foreign, "check")
+    assert code == 2
+    assert said.endswith(
+        'relation "one" does not exist; if the history begins on tables that it did not make,'
+        " make those with --before.\n"
+    )
+    code, said = ask(foreign, "roundtrip")
+    assert code == 1
+    assert "make those with --before" in said
     foreign.write("first.sql", "\\restrict x\nCREATE TABLE one (id serial PRIMARY KEY);\n")
     foreign.write("pyproject.toml", '[tool.project.schema]\nbefore = "first.sql"\n')
     for verb in ("check", "roundtrip"):

@@ -117,6 +117,27 @@ def by_object(object, name, type_, reflected, other):
     assert errors(check(foreign)) == everything[:1]
 
 
+TENANTS = (
+    ENV.replace("with context", "for _ in tenants(connection):\n        with context")
+    .replace("        context.run", "            context.run")
+    .replace(
+        "engine = ",
+        """
+def tenants(connection):
+    return [n for n in sa.inspect(connection).get_schema_names() if n.startswith("tenant_")]
+
+engine = """,
+    )
+)
+
+
+def test_an_env_that_finds_nothing_to_migrate_is_a_sentence(foreign: Foreign) -> None:
+    foreign.write("migrations/env.py", TENANTS)
+    for ask in (check, walk):
+        with pytest.raises(SourceError, match=r"never calls context\.run_migrations\(\); if"):
+            ask(foreign)
+
+
 def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreign) -> None:
     index = 'sa.Index("by_id", one.c.id, postgresql_using="gin")\n'
     foreign.write("models.py", AGREEING + index + 'sa.Index("more", one.c.id)\n')

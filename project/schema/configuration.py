@@ -14,7 +14,7 @@ import psycopg
 import sqlalchemy as sa
 
 from project.schema.finding import Finding, Report
-from project.schema.source import Source
+from project.schema.source import Source, SourceError
 
 #: An Alembic project that has nothing but models, for those who use no Alembic.
 MODELS_ONLY = """
@@ -27,6 +27,10 @@ with create_engine("postgresql+psycopg://").connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
 """
+
+
+#: PostgreSQL's codes for a table and for a schema that is not there.
+NOT_THERE = {"42P01", "3F000"}
 
 
 class UsageError(Exception):
@@ -135,6 +139,15 @@ class Project:
             moved=self.moved,
             copy=copy,
         )
+
+    def beginning(self, error: SourceError) -> str:
+        """Say what to do about an upgrade that misses a table or a schema, if that is the error.
+
+        An application may have made its first ones before there were migrations.
+        """
+        if self.before is not None or error.sqlstate not in NOT_THERE:
+            return ""
+        return "if the history begins on tables that it did not make, make those with --before"
 
     def begin(self, database: sa.URL) -> None:
         """Give an empty database what the history expects to find.

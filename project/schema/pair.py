@@ -65,6 +65,9 @@ class Pair:
         try:
             self.migrations.upgrade(self.history, "heads", progress)
         except SourceError as error:
+            if advice := self.project.beginning(error):
+                said = f"{str(error).rstrip('.')}; {advice}."
+                raise SourceError(said, error.details, error.sqlstate, error.kind) from error
             if error.sqlstate not in DISTURBED:
                 raise
             scratch.empty(self.server, self.history)

@@ -65,7 +65,9 @@ def walked(  # noqa: PLR0913
                 walk.upgrade(revision)
         except SourceError as error:
             blame_no_revision(walk, error)
-            stretch.findings.append(failed(revision, "upgrade", error))
+            stretch.findings.append(
+                failed(revision, "upgrade", error, remedy=walk.project.beginning(error))
+            )
             stretch.ended = True
             break
     return stretch

@@ -72,12 +72,15 @@ def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Ite
         )
 
 
-def failed(revision: Revision, step: str, error: SourceError, when: str = "") -> Finding:
+def failed(
+    revision: Revision, step: str, error: SourceError, when: str = "", *, remedy: str = ""
+) -> Finding:
     """Say that a step fails."""
     return about(
         revision,
         f"{step.replace(' ', '-')}-failed",
         f"The {step} of revision {revision.revision} fails{when}: {error}",
+        remedy=remedy,
     )
 
 

@@ -21,6 +21,13 @@ from project.schema.worker.given import Given, in_a_worker_thread, possibilities
 from project.schema.worker.steering import STEERED, RefusedError, Steering
 
 
+#: Said where a command ends and env.py has run nothing.
+NOTHING_RUN = (
+    "env.py never calls context.run_migrations(); if it does so only for a schema or a tenant that"
+    " it finds in the database, name a file that makes one with --before"
+)
+
+
 @dataclass
 class Environment:
     """Runs env.py as Alembic's command line would, on whatever it needs to run."""
@@ -135,7 +142,7 @@ class Environment:
 
         self.run(["check"], move)
         if not seen:
-            raise RefusedError("env.py never calls context.run_migrations()")
+            raise RefusedError(NOTHING_RUN)
         return seen
 
     def script(self) -> ScriptDirectory:

@@ -24,6 +24,7 @@ from sqlalchemy import event
 
 from project.schema.worker import loading
 from project.schema.worker.conversation import Conversation
+from project.schema.worker.environment import NOTHING_RUN
 from project.schema.worker.steering import RefusedError
 
 #: Statements that leave a session as it was. All others may have set something, made something
@@ -115,6 +116,8 @@ class Steps:
         run.watch(environment)
         with _heard(run), environment:
             script.run_env()
+        if not run.calls:
+            raise RefusedError(NOTHING_RUN)
         self.may_share = run.indifferent
 
     def _steps(

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from project.schema.worker import candidate, creating, graph, moving
 from project.schema.worker.conversation import Conversation
 from project.schema.worker.definitions import Definitions, imported
-from project.schema.worker.environment import Environment, one_after_the_other
+from project.schema.worker.environment import NOTHING_RUN, Environment, one_after_the_other
 from project.schema.worker.failure import failure_of
 from project.schema.worker.filters import Filters
 from project.schema.worker.sending import Release
@@ -49,8 +49,11 @@ class Worker:
 
         def move(configuration: Config) -> None:
             script = ScriptDirectory.from_config(configuration)
+            calls = 0
 
             def steps(heads: Any, _: MigrationContext) -> Iterator[Any]:  # noqa: ANN401
+                nonlocal calls
+                calls += 1
                 found: list[Any] = script._upgrade_revs(to, heads)  # noqa: SLF001
                 for number, step in enumerate(found):
                     progress = number, len(found), step.revision.revision
@@ -62,6 +65,8 @@ class Worker:
             ) as environment:
                 one_after_the_other(environment)
                 script.run_env()
+            if not calls:
+                raise RefusedError(NOTHING_RUN)
 
         self.environment.run(["upgrade", to], move)
 
