@@ -20,7 +20,6 @@ from alembic.script import ScriptDirectory
 from project.schema.worker.given import Given, in_a_worker_thread, possibilities
 from project.schema.worker.steering import STEERED, RefusedError, Steering
 
-
 #: Said where a command ends and env.py has run nothing.
 NOTHING_RUN = (
     "env.py never calls context.run_migrations(); if it does so only for a schema or a tenant that"
