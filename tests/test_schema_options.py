@@ -154,6 +154,15 @@ def test_what_the_projects_own_command_does_first_is_one_line(foreign: Foreign) 
     assert said == f"Cannot read the migrations: {sentence}\n"
 
 
+def test_a_configuration_beside_env_may_leave_its_folder_to_flask_migrate(
+    foreign: Foreign,
+) -> None:
+    foreign.write("migrations/alembic.ini", "[alembic]\n[loggers]\nkeys = root\n")
+    foreign.ini.unlink()
+    code, said = ask(foreign, "check", "-c", "migrations/alembic.ini")
+    assert code == 0, said
+
+
 def test_a_history_that_begins_with_tables_made_by_others_is_told_of_them(
     foreign: Foreign,
 ) -> None:

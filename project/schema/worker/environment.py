@@ -55,6 +55,10 @@ class Environment:
             **more,
         )
         result.attributes[STEERED] = True
+        # Flask-Migrate's alembic.ini lies beside env.py and leaves this to its own command.
+        beside = self.ini.parent
+        if _option(result, "script_location") is None and (beside / "env.py").exists():
+            result.set_main_option("script_location", str(beside).replace("%", "%%"))
         if driver:
             url = self.scratch(driver).render_as_string(hide_password=False)
             result.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
@@ -174,6 +178,13 @@ def one_after_the_other(environment: EnvironmentContext) -> None:
         run_migrations(**given)
 
     environment.run_migrations = guarded  # type: ignore[method-assign]
+
+
+def _option(configuration: Config, name: str) -> str | None:
+    """Return what the configuration says, be it in an ini or in pyproject.toml (Alembic 1.16)."""
+    get = getattr(configuration, "get_alembic_option", configuration.get_main_option)
+    said: str | None = get(name)
+    return said
 
 
 def _configures_alembic(pyproject: Path) -> bool:
