@@ -67,6 +67,10 @@ def test_the_facts_of_metadata_have_files_and_lines(
 ) -> None:
     arguments = 'include_schemas=True, include_object=lambda *_: True, version_table="v", '
     foreign.write("migrations/env.py", ENV.replace("target_", arguments + "target_"))
+    computed = (
+        "\nAccount.loud = sa.orm.column_property(sa.func.upper(Account.name).label('loud'))\n"
+    )
+    foreign.write("models.py", MODELS + computed)
     facts = foreign.open().metadata()
     assert (facts.metadatas, facts.schemas) == (1, ("shop", "types"))
     assert (facts.version_table, facts.version_table_schema) == ("v", None)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from project.database import ROOT
+from project.schema import command
 
 from .conftest import secret
 from .foreign import AGREEING, ENV, INI, NOWHERE, REVISION, Foreign, project
@@ -116,6 +117,16 @@ def test_a_project_is_run_in_the_current_folder_with_arguments_as_by_alembic(
     foreign.write("migrations/env.py", ENV.replace("target_", "version_table=" + told))
     code, said = ask(foreign, "check", "-c", "config/alembic.ini", "-x", "table=v")
     assert code == 0, said
+
+
+def test_a_mistake_of_our_own_is_a_sentence_and_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "ask", {}.__getitem__)
+    assert command.main(["check"]) == 2
+    assert "A mistake of project.schema's own" in capsys.readouterr().err
+    with pytest.raises(KeyError):
+        command.main(["check", "--traceback"])
 
 
 def test_an_error_shows_where_it_comes_from_in_the_project(foreign: Foreign) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from project.schema.rows import Contents, Filling, Loss, Rows, fill, losses, read
 from project.schema.rows.patterns import matching
 
-from .conftest import Databases, secret
+from .conftest import Databases, execute, secret
 
 VERSION = [("public", "alembic_version")]
 
@@ -372,6 +372,15 @@ def test_rows_are_the_same_in_whichever_order_they_are_stored(shop: psycopg.Conn
     shop.execute("UPDATE item SET name = name WHERE id = 1")
     shop.execute("UPDATE note SET stars = stars WHERE stars = 5")
     assert read(shop) == before
+
+
+def test_rows_are_read_again_after_somebody_gave_a_column_another_type(
+    shop: psycopg.Connection, empty_database: sa.URL
+) -> None:
+    before = read(shop)
+    for kind in ('text COLLATE "C"', 'varchar(9) COLLATE "POSIX"', "name", "char(3)", "text"):
+        execute(empty_database, f"ALTER TABLE item ALTER name TYPE {kind}")
+        assert read(shop) == before
 
 
 VALUES = st.none() | st.text(max_size=3)

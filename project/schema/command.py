@@ -45,15 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)  # noqa: T201
         return 2
-    except (UsageError, SourceError, scratch.ScratchError, psycopg.OperationalError) as error:
+    except Exception as error:
         if options.traceback:
             if isinstance(error, SourceError):
                 print(error.details, file=sys.stderr)  # noqa: T201
             raise
-        sentence = str(error).strip().splitlines()[0]
-        if isinstance(error, psycopg.OperationalError):
-            sentence = f"The database cannot be read: {sentence}."
-        print(sentence, file=sys.stderr)  # noqa: T201
+        print(sentence(error), file=sys.stderr)  # noqa: T201
         return 2
     to_terminal = options.output is None and sys.stdout.isatty()
     text = render(report, options.format, colour=to_terminal)
@@ -67,6 +64,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The report cannot be written: {error}.", file=sys.stderr)  # noqa: T201
         return 2
     return 0 if report.agrees else 1
+
+
+def sentence(error: Exception) -> str:
+    """Say why there is no answer."""
+    said = (str(error).strip().splitlines() or ["it does not say why"])[0]
+    match error:
+        case UsageError() | SourceError() | scratch.ScratchError():
+            return said
+        case psycopg.OperationalError():
+            return f"The database cannot be read: {said}."
+    # Exit code 1, which Python would end with, is for findings.
+    said = f"{type(error).__name__}: {said.rstrip('.')}"
+    return f"A mistake of project.schema's own, which --traceback shows: {said}."
 
 
 def parser() -> argparse.ArgumentParser:

@@ -132,8 +132,10 @@ class _Table:
 @lru_cache(maxsize=4096)
 def _rows_of(table: _Table) -> bytes:
     """Write the query for the rows of a table."""
+    # With a collation of its own, or the plan that is kept would fail when a column gets another.
+    printed = sql.SQL('{}::text COLLATE "C"')
     query = sql.SQL("SELECT {} FROM {} {}").format(
-        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(c)) for c in table.columns),
+        sql.SQL(", ").join(printed.format(sql.Identifier(c)) for c in table.columns),
         # A table that others inherit from shows their rows, too; those are read as their own.
         sql.SQL("" if table.partitioned else "ONLY"),
         sql.Identifier(*table.name),

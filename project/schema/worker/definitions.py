@@ -50,7 +50,8 @@ class Definitions:
         columns: dict[str, str] = {}
         for mapper in mappers:
             for attribute, column in mapper.columns.items():
-                if column.table is table:
+                # What a property computes is here, too, and belongs to no table.
+                if isinstance(column, sa.Column) and column.table is table:
                     columns.setdefault(column.name, attribute)
         return {
             "name": table.name,
