@@ -51,7 +51,7 @@ class Definitions:
         for mapper in mappers:
             for attribute, column in mapper.columns.items():
                 # What a property computes is here, too, and belongs to no table.
-                if isinstance(column, sa.Column) and column.table is table:
+                if getattr(column, "table", None) is table:
                     columns.setdefault(column.name, attribute)
         return {
             "name": table.name,
