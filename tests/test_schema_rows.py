@@ -104,6 +104,7 @@ def test_columns_of_every_type_get_ordinary_and_extreme_values(empty_database: s
     assert max(map(len, texts)) > 500
     assert "xxxxx" in column(contents, "broad", "short")
     assert {"{}", "{NULL}"} <= set(column(contents, "broad", "numbers"))
+    assert not any((value or "").startswith("{{") for value in column(contents, "broad", "texts"))
     assert {"0001-01-01", "9999-12-31"} <= set(column(contents, "broad", "day"))
     for name in contents["public", "broad"].columns:
         values = column(contents, "broad", name)

@@ -156,9 +156,8 @@ def _extremes(type_: Type) -> list[str]:
 
 
 def _array_extremes(element: Type) -> list[str]:
-    ends: list[str | None] = [*extremes(element), None]
-    rows = [_array(element, [value]) for value in ends[:2]]
-    return ["{}", "{NULL}", _array(element, ends), "{" + element.delimiter.join(rows) + "}"]
+    # Of one dimension: text[] would take more, but array_append() and ANY are written for a list.
+    return ["{}", "{NULL}", _array(element, [*extremes(element), None])]
 
 
 def _composite_extremes(fields: tuple[Type, ...]) -> list[str]:
