@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from project.database import ROOT
+from project.schema import syntax
 from project.schema.source import Source, SourceError
 
 from .conftest import Databases, execute
@@ -220,3 +221,10 @@ def test_a_foreign_package_may_be_called_as_this_one(
     foreign.write("project/schema.py", MODELS)
     foreign.write("migrations/env.py", ENV.replace("from models", "from project.schema"))
     assert "public.account" in foreign.open().metadata().places
+
+
+def test_a_file_that_only_a_later_python_understands_tells_nothing() -> None:
+    later = b"class Model[T::]: ...\ndef downgrade(): raise Later\n"
+    assert syntax.downgrade(later) == (False, False)
+    assert syntax.class_lines(later, "Model") is None
+    assert syntax.column_lines(later, 1) == {}

@@ -11,6 +11,19 @@ OPERATION = re.compile(r"(create|drop|alter|rename|add|batch_alter)_\w+|create")
 STATEMENT = re.compile(r"\s*(CREATE|DROP|ALTER|COMMENT|GRANT|REVOKE)\s", re.IGNORECASE)
 
 
+def parsed(source: bytes) -> ast.Module:
+    """Parse a file of a project, whose interpreter may be newer than this one.
+
+    Returns:
+        Nothing of what this interpreter does not understand.
+
+    """
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
+
+
 def downgrade(source: bytes) -> tuple[bool, bool]:
     """Tell whether a revision's ``downgrade`` only raises, and whether it leaves everything.
 
@@ -21,7 +34,7 @@ def downgrade(source: bytes) -> tuple[bool, bool]:
         The second is false also where the upgrade changes nothing but rows.
 
     """
-    tree = ast.parse(source)
+    tree = parsed(source)
     bodies = {
         node.name: [statement for statement in node.body if not _does_nothing(statement)]
         for node in tree.body
@@ -63,7 +76,7 @@ def class_lines(source: bytes, name: str) -> tuple[int, dict[str, int]] | None:
         None if there is no such class, as there is none for a class that a function makes.
 
     """
-    body = ast.parse(source).body
+    body = parsed(source).body
     found: ast.ClassDef | None = None
     for part in name.split("."):
         found = next((node for node in _classes(body) if node.name == part), None)
@@ -99,7 +112,7 @@ def _names(statement: ast.stmt) -> Iterator[str]:
 def column_lines(source: bytes, line: int) -> dict[str, int]:
     """Find the lines of the columns that the call on a line defines: ``Table("name", …)``."""
     lines: dict[str, int] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Call) and node.lineno == line:
             for argument in node.args:
                 if isinstance(argument, ast.Call) and argument.args:
