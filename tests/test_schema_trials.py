@@ -147,6 +147,49 @@ def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreig
     ]
 
 
+FUNCTIONS = """
+'''Make {name}.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{name}"
+down_revision = {down!r}
+
+def upgrade():
+    function = "CREATE FUNCTION %s(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)'"
+    op.execute(function % "normalized")
+    op.execute(function % "unused")
+    op.create_table(
+        "one",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.Text),
+        sa.CheckConstraint("normalized(name) <> ''", name="named"),
+    )
+    op.create_index("by_name", "one", [sa.text("normalized(name)")])
+
+def downgrade():
+    op.drop_table("one")
+    op.execute("DROP FUNCTION normalized, unused")
+"""
+
+
+CALLING = (
+    AGREEING.replace("primary_key=True)", "primary_key=True), sa.Column('name', sa.Text), CHECK")
+    + 'sa.Index("by_name", sa.func.normalized(one.c.name))\n'
+)
+
+
+def test_functions_that_models_call_are_those_of_the_migrations(foreign: Foreign) -> None:
+    foreign.revision("one", text=FUNCTIONS)
+    for check_too in (True, False):
+        written = """sa.CheckConstraint("normalized(name) <> ''", name="named")"""
+        foreign.write("models.py", CALLING.replace("CHECK", written if check_too else ""))
+        found = [] if check_too else [("constraint-unexpected", "constraint public.one.named")]
+        # The models' database keeps what they call and nothing else.
+        unused = ("function-unexpected", "function public.unused(text)")
+        assert errors(check(foreign)) == [*found, unused]
+
+
 def test_an_env_that_knows_no_models_is_a_sentence(foreign: Foreign) -> None:
     foreign.write("models.py", AGREEING.partition("one = ")[0])
     with pytest.raises(UsageError, match="has no tables, so there is nothing to compare"):

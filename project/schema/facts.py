@@ -58,6 +58,7 @@ class RefusedIndex(NamedTuple):
 
     name: tuple[str, str, str]  # schema, table, index
     reason: str
+    state: str | None  # PostgreSQL's code of it
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,11 @@ def _revision(told: Mapping[str, Any]) -> Revision:
 def refused_indexes(told: Iterable[Mapping[str, Any]]) -> tuple[RefusedIndex, ...]:
     """Take the worker's answer."""
     return tuple(
-        RefusedIndex((index["schema"] or "public", index["table"], index["index"]), index["reason"])
+        RefusedIndex(
+            (index["schema"] or "public", index["table"], index["index"]),
+            index["reason"],
+            index["state"],
+        )
         for index in told
     )
 

@@ -1,14 +1,15 @@
 """Two databases side by side: one that the migrations make, and one that the models make."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from project.schema import extensions, scratch
+from project.schema import extensions, functions, scratch
 from project.schema.configuration import Project
-from project.schema.connections import connected
+from project.schema.connections import Connection, connected
 from project.schema.facts import MetadataFacts, RefusedIndex
 from project.schema.progress import Progress, silent
 from project.schema.source import Source, SourceError
@@ -36,7 +37,7 @@ class Pair:
         """Make both, at the same time if they bear it.
 
         What models need and cannot say is there only when the migrations have made it: extensions,
-        and roles. Then the models' database is made once more, after the other one.
+        roles, and functions. Then the models' database is made once more, after the other one.
 
         Returns:
             What env.py says of the models, and the indexes of theirs that PostgreSQL refuses.
@@ -53,12 +54,25 @@ class Pair:
                 with suppress(SourceError):
                     facts, refused = making.result()
                     with connected(self.models) as expected, connected(self.history) as found:
-                        if not extensions.lacking(expected, found):
+                        if not (extensions.lacking(expected, found) or _calls(refused)):
                             return facts, refused
-            scratch.empty(self.server, self.models)
-            with connected(self.models) as expected, connected(self.history) as found:
-                extensions.install(expected, found)
-            return self._make_models()
+            with connected(self.history) as found:
+                try:
+                    self._begin_models(found)
+                    facts, refused = self._make_models()
+                    if not _calls(refused):
+                        return facts, refused
+                except SourceError as error:
+                    if error.sqlstate != functions.NOT_THERE:
+                        raise
+                self._begin_models(found)
+                with connected(self.models) as expected, functions.lent(expected, found):
+                    return self._make_models()
+
+    def _begin_models(self, found: Connection) -> None:
+        scratch.empty(self.server, self.models)
+        with connected(self.models) as expected:
+            extensions.install(expected, found)
 
     def _migrate(self, progress: Progress) -> None:
         self.project.begin(self.history)
@@ -77,3 +91,8 @@ class Pair:
     def _make_models(self) -> tuple[MetadataFacts, tuple[RefusedIndex, ...]]:
         facts = self.declared.metadata()
         return facts, self.declared.create_all(self.models)
+
+
+def _calls(refused: Iterable[RefusedIndex]) -> bool:
+    """Tell whether an index was refused for want of a function."""
+    return any(index.state == functions.NOT_THERE for index in refused)

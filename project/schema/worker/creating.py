@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 
 from project.schema.worker import entities
+from project.schema.worker.failure import state_of
 
 
 def create(metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection") -> None:
@@ -55,6 +56,7 @@ def create_without_refused(
                     "table": table.name,
                     "index": str(index.name),
                     "reason": reason,
+                    "state": state_of(error),
                 }
             )
     return refused
