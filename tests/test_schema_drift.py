@@ -495,15 +495,18 @@ def test_the_order_of_columns_is_a_note(foreign: Foreign) -> None:
     )
 
 
-def test_a_model_that_was_never_imported_is_found(foreign: Foreign) -> None:
+@pytest.mark.parametrize(
+    "base", ["class Base(DeclarativeBase): pass\n", "Base = declarative_base()\n"]
+)
+def test_a_model_that_was_never_imported_is_found(foreign: Foreign, base: str) -> None:
     def write(name: str, text: str) -> None:
         path = foreign.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
     declaring = (
-        "from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column\n"
-        "class Base(DeclarativeBase): pass\nmetadata = Base.metadata\n"
+        "from sqlalchemy.orm import DeclarativeBase, Mapped, declarative_base, mapped_column\n"
+        f"{base}metadata = Base.metadata\n"
     )
     model = (
         "class {0}(Base):\n    __tablename__ = '{0}'\n"

@@ -44,6 +44,20 @@ def test_an_engine_that_env_keeps_goes_where_the_next_request_says(
     assert execute(other, "SELECT * FROM alembic_version") == [("one",)]
 
 
+def test_a_connection_that_env_forgets_to_close_is_closed(
+    foreign: Foreign, databases: Databases
+) -> None:
+    foreign.write("kept.py", "connections = []\n")
+    env = ENV.replace(
+        "with engine.connect() as connection:", "connection = engine.connect()\nif 1:"
+    )
+    foreign.write("migrations/env.py", f"{env}import kept\nkept.connections.append(connection)\n")
+    source, one = foreign.open(), databases.make()
+    for _ in range(2):
+        source.upgrade(one, "head")
+        databases.make(str(one.database))  # a copy: nobody is connected any more
+
+
 def test_how_a_session_behaves_is_kept(foreign: Foreign, empty_database: sa.URL) -> None:
     execute(empty_database, "CREATE SCHEMA app")
     foreign.write(

@@ -158,5 +158,5 @@ def _table(told: Mapping[str, Any], read: Callable[[Path], bytes]) -> Table:
         place = place or call
         for column, line in syntax.column_lines(read(Path(call.path)), call.line).items():
             columns.setdefault(column, Place(call.path, line))
-    bases = frozenset(name.rpartition(".")[2] for _, name in told["classes"])
+    bases = frozenset(told["bases"])
     return Table(told["name"], told["schema"], told["metadata"], place, columns, bases)

@@ -64,6 +64,15 @@ class Definitions:
                 for base in mapper.class_.__mro__
                 if (path := _source_file(base))
             ],
+            # A base that declarative_base() has made is defined in a library.
+            "bases": sorted(
+                {
+                    base.__name__
+                    for mapper in mappers
+                    for base in mapper.class_.__mro__
+                    if hasattr(base, "metadata") or _source_file(base)
+                }
+            ),
             "attributes": columns,
         }
 

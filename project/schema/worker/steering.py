@@ -37,6 +37,8 @@ class Steering:
     dialect: "sa.engine.Dialect | None" = None  # of the last connection
     behaviour: dict[str, Any] = field(default_factory=dict)  # likewise
     engines: "weakref.WeakSet[sa.engine.Engine]" = field(default_factory=weakref.WeakSet)
+    # Those that somebody may have forgotten to close.
+    connections: "weakref.WeakSet[sa.engine.Connection]" = field(default_factory=weakref.WeakSet)
 
     def install(self) -> None:
         """Begin to steer, for as long as the process lives."""
@@ -74,6 +76,8 @@ class Steering:
 
     def _remember(self, connection: "sa.engine.Connection", *_: Any) -> None:  # noqa: ANN401
         self.engines.add(connection.engine)
+        if not connection.dialect.is_async:
+            self.connections.add(connection)
 
     def _refuse_own_connections(self, _: Any, record: Any) -> None:  # noqa: ANN401
         if "scratch" not in record.info:
@@ -88,6 +92,9 @@ class Steering:
 
     def let_go(self) -> None:
         """Close what the project's engines keep open: no template is cloned while it is in use."""
+        for connection in list(self.connections):
+            if not connection.closed:
+                connection.close()
         for engine in list(self.engines):
             # An asynchronous connection can be closed in its event loop only, which has ended.
             engine.dispose(close=not engine.dialect.is_async)
