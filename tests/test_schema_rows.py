@@ -461,8 +461,10 @@ def test_numbers_that_the_application_draws_begin_after_those_of_the_rows(
         empty_database,
         "CREATE SEQUENCE permission_id_seq",
         "CREATE TABLE permission (id integer PRIMARY KEY, name text)",
+        "CREATE SEQUENCE once_id_seq",
+        "CREATE TABLE once (id text PRIMARY KEY)",
     )
-    assert made(filling) == {"permission": 8}
+    assert made(filling) == {"permission": 8, "once": 8}
     assert column(contents, "permission", "id") == [str(number) for number in range(1, 9)]
     with connected(empty_database) as connection:
         assert connection.execute("SELECT nextval('permission_id_seq')").fetchone() == (9,)
