@@ -1,6 +1,6 @@
 """A migration in the making: planned, tried on a copy, and planned again until nothing differs."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as File
 
@@ -140,6 +140,7 @@ class Trial:
         self.folder = folder
         self.steps: list[Step] = []
         self.stepped_aside = False  # whether something had to, for another one of its name
+        self.granted: Mapping[Key, list[str]] = {}  # on what the steps before have dropped
         self._catalog: Snapshot | None = catalog  # as the copy is now
 
     def catalog(self) -> Snapshot:
@@ -238,7 +239,7 @@ class Trial:
             built_after=side.built,
             sequences=self.bench.sequences(),
             statements=side.statements,
-            grants=grants(self.bench.trying),
+            grants={**self.granted, **grants(self.bench.trying)},
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
