@@ -1,14 +1,16 @@
 """Operations on tables as a whole."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from project.schema.autogenerate import columns, constraints, numbering, rank
-from project.schema.autogenerate.change import Change, RefusedError, differing
+from project.schema.autogenerate.change import Change, Path, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.programs import ENABLED
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, once
-from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
+from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, shown, string
+from project.schema.pieces import split
 from project.schema.snapshot import Item, Key, Value
 
 #: What a table is from its first day.
@@ -137,6 +139,9 @@ def _inherits(value: Value) -> Code | None:
 
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
+    if item.key in change.handed_over:
+        yield from _handed_over(item, change)
+        return
     *schema, table = item.key.name
     loses = f"loses: {shown(item.key.name)}, which the models no longer have"
     again = call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema))
@@ -153,7 +158,46 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     )
 
 
-def altered(before: Item, after: Item) -> Iterator[Step]:
+def _handed_over(item: Item, change: Change) -> Iterator[Step]:
+    """Drop a partition once others have its rows."""
+    name = dotted(item.key.name)
+    whole = path(str(item.attributes["partition of"]))
+    yield from _detached(dotted(whole), name, rank.DROP_TABLE)
+    yield _moved(dotted(whole), name, _given(whole, change))
+
+
+def _given(table: Path, change: Change) -> list[str]:
+    """Return the columns that are in a table before and after, and are not computed."""
+    sides = change.before, change.after
+    return [
+        key.name[-1]
+        for key in sorted(change.before.items.keys() & change.after.items.keys())
+        if key.kind == "column"
+        and key.name[:2] == table
+        and not any(side.items[key].attributes.get("generated") for side in sides)
+    ]
+
+
+def _moved(whole: str, name: str, columns_: Sequence[str]) -> Step:
+    """Put the rows of a table into the partitions of another one, and drop it."""
+    listed = ", ".join(map(quoted, columns_))
+    insert = f"INSERT INTO {whole} ({listed}) OVERRIDING SYSTEM VALUE SELECT {listed} FROM {name}"
+    drop = f"DROP TABLE {name}"
+    there = f"SELECT WHERE to_regclass({string(name)}) IS NOT NULL"
+    return Step(
+        "\n".join(execute(statement, 0).code for statement in (insert, drop)),
+        rank.ADD_CONSTRAINT,
+        why="Its rows belong into other partitions. Triggers of rows see them as new ones.",
+        again=execute(once(there, f"{insert}; {drop}"), 0).code,
+    )
+
+
+def _detached(parent: str, name: str, position: int) -> Iterator[Step]:
+    detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
+    yield execute(detach, position, again=once(_part_of(parent, name), detach))
+
+
+def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change what a table has apart from its columns.
 
     Raises:
@@ -169,10 +213,15 @@ def altered(before: Item, after: Item) -> Iterator[Step]:
                 f"The {FIXED[attribute]} of {after.key} cannot be changed in place: make a new"
                 " table, copy the rows and swap the names, in steps written by hand."
             )
-        yield from _changed(after, attribute, before.attributes.get(attribute), before)
+        if attribute in {"partition", "partition of"}:
+            yield from _attached(before, after, change)
+        elif attribute == "inherits":
+            yield from _inheriting(before, after, change)
+        else:
+            yield from _changed(after, attribute, before.attributes.get(attribute))
 
 
-def _changed(item: Item, attribute: str, old: Value, before: Item | None = None) -> Iterator[Step]:
+def _changed(item: Item, attribute: str, old: Value) -> Iterator[Step]:
     new = item.attributes.get(attribute)
     if attribute == "comment":
         yield _commented(item)
@@ -183,16 +232,36 @@ def _changed(item: Item, attribute: str, old: Value, before: Item | None = None)
             yield alter_table(item.key, f"REPLICA IDENTITY {str(new).upper()}", rank.REQUIRE)
     elif attribute == "switched triggers":
         yield from _switched(item.key, dict(map(_state, strings(old))), strings(new))
-    elif attribute == "inherits":
-        was, becomes = set(strings(old)), set(strings(new))
-        for parent in sorted(was - becomes):
-            yield alter_table(item.key, f"NO INHERIT {parent}", rank.ALTER_TABLE)
-        for parent in sorted(becomes - was):
-            yield alter_table(item.key, f"INHERIT {parent}", rank.ALTER_TABLE)
-    elif attribute in {"partition", "partition of"}:
-        yield from _attached(item, before)
     else:
         yield _set(item, attribute, old)
+
+
+def _inheriting(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Let a table inherit of others than before.
+
+    Raises:
+        RefusedError: it has not the checks of a parent of its own, which PostgreSQL asks for.
+
+    """
+    table = after.key
+    was, becomes = (set(strings(item.attributes.get("inherits"))) for item in (before, after))
+    for parent in sorted(was - becomes):
+        yield alter_table(table, f"NO INHERIT {parent}", rank.DROP_PROGRAM)
+    for parent in sorted(becomes - was):
+        checks = [
+            item.key.name[-1]
+            for item in change.after.of_kind("constraint")
+            if item.key.name[:2] == table.name
+            and item.attributes.get("inherited")
+            and Key("constraint", (*path(parent), item.key.name[-1])) in change.after.items
+        ]
+        if checks:
+            raise RefusedError(
+                f"Before {table} can inherit of {parent}, PostgreSQL asks for the same checks on"
+                f" it, as its own: declare {', '.join(checks)} on it as well."
+            )
+        # It wants columns and validated checks like the parent's.
+        yield alter_table(table, f"INHERIT {parent}", rank.REQUIRE)
 
 
 def _commented(item: Item) -> Step:
@@ -227,20 +296,39 @@ def _switched(key: Key, old: Mapping[str, str], new: Sequence[str]) -> Iterator[
             yield alter_table(key, words, rank.CREATE_PROGRAM)
 
 
-def _attached(after: Item, before: Item | None) -> Iterator[Step]:
+def _attached(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Make a table a partition, of another table or with other bounds, or none."""
     name = dotted(after.key.name)
-    old = before.attributes.get("partition of") if before else None
+    old = before.attributes.get("partition of")
     new = after.attributes.get("partition of")
     if old is not None:
-        parent = dotted(path(str(old)))
-        detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
-        yield execute(detach, rank.ALTER_TABLE, again=once(_part_of(parent, name), detach))
-    if new is not None:
-        parent = dotted(path(str(new)))
-        attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
-        apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
+        yield from _detached(dotted(path(str(old))), name, rank.DROP_TABLE)
+    if new is None:
+        return
+    parent = dotted(path(str(new)))
+    attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
+    apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
+    if old != new or _all_fit(before, after):
         yield execute(attach, rank.ALTER_COLUMN, again=once(apart, attach))
+        return
+    aside = dotted((after.key.name[0], cut(f"{after.key.name[-1]}_moving")))
+    statements = [f"CREATE TABLE {aside} AS TABLE {name}", f"TRUNCATE {name}", attach]
+    yield Step(
+        "\n".join(execute(statement, 0).code for statement in statements),
+        rank.ALTER_COLUMN,
+        again=execute(once(apart, "; ".join(statements)), 0).code,
+    )
+    yield _moved(parent, aside, _given(path(str(new)), change))
+
+
+def _all_fit(before: Item, after: Item) -> bool:
+    """Tell whether rows within the old bounds are within the new ones: of lists, that is plain."""
+    lists = [
+        re.fullmatch(r"FOR VALUES IN \((.*)\)", str(item.attributes["partition"]))
+        for item in (before, after)
+    ]
+    was, becomes = ({*split(found[1])} if found else set() for found in lists)
+    return bool(was) and was <= becomes
 
 
 def _part_of(parent: str, name: str) -> str:
