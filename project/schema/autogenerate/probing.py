@@ -59,7 +59,9 @@ def _file(connection: psycopg.Connection) -> object:
 
 
 def overlap(connection: psycopg.Connection, table: str, by: str, one: str, other: str) -> bool:
-    """Tell whether rows of one partition would belong into another, were that there instead.
+    """Tell whether rows of one partition may belong into another, were that there instead.
+
+    Those of a default may belong anywhere, and any into one.
 
     Args:
         connection: To a scratch database; in no transaction.
@@ -69,7 +71,7 @@ def overlap(connection: psycopg.Connection, table: str, by: str, one: str, other
         other: Bounds of the other.
 
     """
-    if other == "DEFAULT":
+    if "DEFAULT" in {one, other}:
         return True
     try:
         with connection.transaction(force_rollback=True):
