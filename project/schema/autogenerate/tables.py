@@ -1,16 +1,14 @@
 """Operations on tables as a whole."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from project.schema.autogenerate import columns, constraints, numbering, rank
-from project.schema.autogenerate.change import Change, Path, RefusedError, differing
+from project.schema.autogenerate import columns, constraints, numbering, partitions, rank
+from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.programs import ENABLED
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, once
-from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, shown, string
-from project.schema.pieces import split
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
 #: What a table is from its first day.
@@ -49,7 +47,7 @@ def created(
 
     """
     if item.attributes.get("partition of"):
-        yield _partition(item)
+        yield partitions.created(item)
         return
     if item.attributes.get("foreign"):
         raise RefusedError(f"{item.key} is a foreign table; write CREATE FOREIGN TABLE by hand.")
@@ -122,16 +120,6 @@ def _create(item: Item, arguments: Sequence[str]) -> Step:
     )
 
 
-def _partition(item: Item) -> Step:
-    persistence = "UNLOGGED " if item.attributes["persistence"] == "unlogged" else ""
-    by = item.attributes.get("partitioned by")
-    parent = dotted(path(str(item.attributes["partition of"])))
-    tail = f"{dotted(item.key.name)} PARTITION OF {parent} {item.attributes['partition']}"
-    tail += f" PARTITION BY {by}" if by else ""
-    again = f"CREATE {persistence}TABLE IF NOT EXISTS {tail}"
-    return execute(f"CREATE {persistence}TABLE {tail}", rank.CREATE_TABLE, again=again)
-
-
 def _inherits(value: Value) -> Code | None:
     names = [".".join(path(name)).removeprefix("public.") for name in strings(value)]
     return Code(f"({', '.join(map(literal, names))},)") if names else None
@@ -140,7 +128,7 @@ def _inherits(value: Value) -> Code | None:
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
     if item.key in change.handed_over:
-        yield from _handed_over(item, change)
+        yield from partitions.handed_over(item, change)
         return
     *schema, table = item.key.name
     loses = f"loses: {shown(item.key.name)}, which the models no longer have"
@@ -156,45 +144,6 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
         why="" if change.back else loses,
         again=again,
     )
-
-
-def _handed_over(item: Item, change: Change) -> Iterator[Step]:
-    """Drop a partition once others have its rows."""
-    name = dotted(item.key.name)
-    whole = path(str(item.attributes["partition of"]))
-    yield from _detached(dotted(whole), name, rank.DROP_TABLE)
-    yield _moved(dotted(whole), name, _given(whole, change))
-
-
-def _given(table: Path, change: Change) -> list[str]:
-    """Return the columns that are in a table before and after, and are not computed."""
-    sides = change.before, change.after
-    return [
-        key.name[-1]
-        for key in sorted(change.before.items.keys() & change.after.items.keys())
-        if key.kind == "column"
-        and key.name[:2] == table
-        and not any(side.items[key].attributes.get("generated") for side in sides)
-    ]
-
-
-def _moved(whole: str, name: str, columns_: Sequence[str]) -> Step:
-    """Put the rows of a table into the partitions of another one, and drop it."""
-    listed = ", ".join(map(quoted, columns_))
-    insert = f"INSERT INTO {whole} ({listed}) OVERRIDING SYSTEM VALUE SELECT {listed} FROM {name}"
-    drop = f"DROP TABLE {name}"
-    there = f"SELECT WHERE to_regclass({string(name)}) IS NOT NULL"
-    return Step(
-        "\n".join(execute(statement, 0).code for statement in (insert, drop)),
-        rank.ADD_CONSTRAINT,
-        why="Its rows belong into other partitions. Triggers of rows see them as new ones.",
-        again=execute(once(there, f"{insert}; {drop}"), 0).code,
-    )
-
-
-def _detached(parent: str, name: str, position: int) -> Iterator[Step]:
-    detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
-    yield execute(detach, position, again=once(_part_of(parent, name), detach))
 
 
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
@@ -214,7 +163,7 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
                 " table, copy the rows and swap the names, in steps written by hand."
             )
         if attribute in {"partition", "partition of"}:
-            yield from _attached(before, after, change)
+            yield from partitions.attached(before, after, change)
         elif attribute == "inherits":
             yield from _inheriting(before, after, change)
         else:
@@ -294,47 +243,6 @@ def _switched(key: Key, old: Mapping[str, str], new: Sequence[str]) -> Iterator[
         if old.get(name) != state:
             words = f"{ENABLED[state]} TRIGGER {quoted(name)}"
             yield alter_table(key, words, rank.CREATE_PROGRAM)
-
-
-def _attached(before: Item, after: Item, change: Change) -> Iterator[Step]:
-    """Make a table a partition, of another table or with other bounds, or none."""
-    name = dotted(after.key.name)
-    old = before.attributes.get("partition of")
-    new = after.attributes.get("partition of")
-    if old is not None:
-        yield from _detached(dotted(path(str(old))), name, rank.DROP_TABLE)
-    if new is None:
-        return
-    parent = dotted(path(str(new)))
-    attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
-    apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
-    if old != new or _all_fit(before, after):
-        yield execute(attach, rank.ALTER_COLUMN, again=once(apart, attach))
-        return
-    aside = dotted((after.key.name[0], cut(f"{after.key.name[-1]}_moving")))
-    statements = [f"CREATE TABLE {aside} AS TABLE {name}", f"TRUNCATE {name}", attach]
-    yield Step(
-        "\n".join(execute(statement, 0).code for statement in statements),
-        rank.ALTER_COLUMN,
-        again=execute(once(apart, "; ".join(statements)), 0).code,
-    )
-    yield _moved(parent, aside, _given(path(str(new)), change))
-
-
-def _all_fit(before: Item, after: Item) -> bool:
-    """Tell whether rows within the old bounds are within the new ones: of lists, that is plain."""
-    lists = [
-        re.fullmatch(r"FOR VALUES IN \((.*)\)", str(item.attributes["partition"]))
-        for item in (before, after)
-    ]
-    was, becomes = ({*split(found[1])} if found else set() for found in lists)
-    return bool(was) and was <= becomes
-
-
-def _part_of(parent: str, name: str) -> str:
-    """Write a query that finds something if a table is a partition of another one."""
-    inherits = f"inhparent = to_regclass({string(parent)}) AND inhrelid"
-    return f"SELECT FROM pg_inherits WHERE {inherits} = to_regclass({string(name)})"
 
 
 def _set(item: Item, attribute: str, old: Value) -> Step:
