@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alembic import command, context
 from alembic.autogenerate import comparators, renderers
@@ -25,22 +24,25 @@ from alembic.script import ScriptDirectory
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from project.schema import scratch
-from project.schema.autogenerate import entrance, questions, workbench
+from project.schema.autogenerate import (
+    entrance,
+    expanding,
+    expansion,
+    hints,
+    questions,
+    synonym,
+    workbench,
+)
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
+from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.invocation import TOLD, after_writing, give_up, keep, project
+from project.schema.autogenerate.migration import Migration, made
 from project.schema.autogenerate.workbench import Workbench
 from project.schema.configuration import Project
 from project.schema.progress import shown
 from project.schema.snapshot import Difference
 from project.schema.worker.steering import Steering
-
-if TYPE_CHECKING:
-    from project.schema.autogenerate.hints import Declared
-    from project.schema.autogenerate.migration import Migration
-
-#: What plans and proves, and what that imports, is read while the databases are made.
-PLANNING = "project.schema.autogenerate.planning"
 
 
 class DifferencesOp(ops.MigrateOperation):
@@ -52,7 +54,7 @@ class DifferencesOp(ops.MigrateOperation):
         differences: Iterable[Difference],
         *,
         back: bool = False,
-        planned: "Migration | None" = None,
+        planned: Migration | None = None,
     ) -> None:
         self.session = session
         self.differences = tuple(differences)
@@ -83,9 +85,9 @@ class Session:
     directory: ScriptDirectory
     typed: bool  # whether somebody typed the command, or a program called it
     steering: Steering | None = None
-    declared: "Declared | None" = None
+    declared: Declared | None = None
     script: ops.MigrationScript | None = None
-    migration: "Migration | None" = None
+    migration: Migration | None = None
 
 
 _session: Session | None = None
@@ -118,9 +120,7 @@ def _opened() -> Session:
     folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
     asking = project()
     with shown(sys.stderr) as progress:
-        opening = workbench.opened(
-            asking, scratch.from_environment(), progress, lambda: import_module(PLANNING)
-        )
+        opening = workbench.opened(asking, scratch.from_environment(), progress)
         bench = closing.enter_context(opening)
     typed = context.config.cmd_opts is not None
     return Session(asking, bench, folder, asked().script_directory, typed)
@@ -141,9 +141,7 @@ def _compare(autogen: AutogenContext, upgrade: ops.UpgradeOps) -> PriorityDispat
     opts = autogen.migration_context.opts
     target = opts["target_metadata"]
     metadatas = [m for m in (target if isinstance(target, (list, tuple)) else [target]) if m]
-    from project.schema.autogenerate.hints import declared  # noqa: PLC0415 - see PLANNING
-
-    session.declared = declared(metadatas, safe=session.project.safe)
+    session.declared = hints.declared(metadatas, safe=session.project.safe)
     differing = session.bench.to_models(session.bench.before.catalog)
     if differing:
         upgrade.ops[:] = [DifferencesOp(session, differing)]
@@ -170,8 +168,6 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
             given(migration, revision, directives)
         assert session.declared is not None  # noqa: S101
         if directives and all(each.is_empty() for each in directives[0].upgrade_ops_list):
-            from project.schema.autogenerate import hints  # noqa: PLC0415 - see PLANNING
-
             with _told(session):
                 notes = hints.notes(session.declared, session.bench.before.catalog)
             for note in notes:
@@ -191,13 +187,15 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
 
 def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.MigrationScript]:
     """Return the revisions that take the place of one, where something is to be expanded."""
-    from project.schema.autogenerate.planning import in_several  # noqa: PLC0415 - see PLANNING
-
     assert session.declared is not None  # noqa: S101
+    asked = session.bench, session.declared
     with _told(session):
-        parts = in_several(session.bench, session.declared, session.folder)
-    if not parts:
-        return [script]
+        if column := expansion.wanted(*asked):
+            parts = expanding.sequence(*asked, column, session.folder)
+        elif table := synonym.wanted(*asked):
+            parts = synonym.sequence(*asked, table, session.folder)
+        else:
+            return [script]
     _show_locks(session, parts)
     scripts: list[ops.MigrationScript] = []
     for number, part in enumerate(parts):
@@ -229,7 +227,7 @@ def _told(session: Session) -> Iterator[None]:
         give_up(error, typed=session.typed)
 
 
-def _show_locks(session: Session, written: "Iterable[Migration]") -> None:
+def _show_locks(session: Session, written: Iterable[Migration]) -> None:
     """Show what each revision was seen to lock, under the name of its file."""
     tables = [migration.locks for migration in written]
     if any(tables):
@@ -241,8 +239,6 @@ def _show_locks(session: Session, written: "Iterable[Migration]") -> None:
 def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
     session = operation.session
     if operation.planned is None and session.migration is None:
-        from project.schema.autogenerate.planning import made  # noqa: PLC0415 - see PLANNING
-
         assert session.declared is not None  # noqa: S101
         with _told(session):
             session.migration = made(session.bench, session.declared, session.folder)

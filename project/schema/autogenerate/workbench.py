@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from threading import Thread
 
 import sqlalchemy as sa
 
@@ -133,19 +132,13 @@ def _refuse(indexes: Iterable[RefusedIndex], ignore: Collection[Ignore]) -> None
 
 
 @contextmanager
-def opened(
-    project: Project,
-    url: str | None,
-    progress: Progress = silent,
-    meanwhile: Callable[[], object] = lambda: None,
-) -> Iterator[Workbench]:
+def opened(project: Project, url: str | None, progress: Progress = silent) -> Iterator[Workbench]:
     """Make both databases, and a copy of the first.
 
     Args:
         project: Whose models and migrations.
         url: The scratch server; None for an embedded one.
         progress: Told how many of the migrations are done.
-        meanwhile: Called in a thread, while the server and the databases are waited for.
 
     Raises:
         SourceError: the project cannot be imported, or one of its migrations fails.
@@ -155,12 +148,8 @@ def opened(
     with ExitStack() as stack:
         # Before anything else: a process can be copied as long as it has opened nothing.
         source, declared = (stack.enter_context(project.open(copy=True)) for _ in range(2))
-        Thread(target=meanwhile, daemon=True).start()
         server = stack.enter_context(scratch.server(url))
-        with ThreadPoolExecutor(2) as both:
-            history, models = both.map(
-                lambda _: stack.enter_context(scratch.database(server)), range(2)
-            )
+        history, models = (stack.enter_context(scratch.database(server)) for _ in range(2))
         source.use(history)
         declared.use(models)
         facts, refused = Pair(project, server, history, models, source, declared).make(progress)
