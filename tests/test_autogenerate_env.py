@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from .test_autogenerate import Developer, begun, developer
 
@@ -73,6 +74,32 @@ def test_a_merge_is_proved_in_both_orders_and_goes_if_they_differ(developer: Dev
     assert "in the order a, then b, the type of column public.note.text is another" in printed
     assert developer.files() == before
     (developer.folder / "refused_migration.py").unlink()
+
+
+OFFLINE = """
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=target_metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    run_migrations_online()
+"""
+
+
+def test_a_plain_revision_needs_no_database_and_makes_none_unless_env_py_insists(
+    developer: Developer,
+) -> None:
+    ini = developer.folder / "alembic.ini"
+    ini.write_text(ini.read_text() + "revision_environment = true\n")
+    developer.alembic("revision", "-m", "insists", "--rev-id", "two")
+    env = developer.folder / "migrations" / "env.py"
+    online, call = "run_migrations_online()\n", "\nrun_migrations_online()\n"
+    assert env.read_text().endswith(call)
+    env.write_text(env.read_text().removesuffix(online) + OFFLINE)
+    developer.scratch = sa.make_url("postgresql://nobody@127.0.0.1:1/nowhere")
+    printed = developer.alembic("revision", "-m", "does without", "--rev-id", "three")
+    assert "COMMIT" not in printed
+    assert {"two_insists.py", "three_does_without.py"} <= {file.name for file in developer.files()}
 
 
 @pytest.mark.parametrize(

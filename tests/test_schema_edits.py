@@ -98,7 +98,8 @@ REFUSALS = (
     "have no value for it|rows that are NULL would refuse|looks like the former|Say what becomes"
     "|violates foreign key|partitioning of|could not create unique index"
     '|column "select" does not exist'  # a backfill from what another edit renames
-    "|is made of it: write that step|which says how the new values are made|would overlap partition"
+    "|is made of it: write that step|which says how the new values are made"
+    "|asks for the same checks"  # which may have been inherited
     "|remain whatever is tried: inherited of|cannot drop index .* requires it"
     "|Something takes the name of what has it now"
 )

@@ -35,6 +35,18 @@ TO_PAIR = TABLE.format(
 NUMBER = """Column("id", Integer, primary_key=True),
     Column("{0}", {1}, nullable=False, index=True, server_default="4"{2}),
     CheckConstraint("{0} > 0", name="positive")"""
+PROGRAMS = """
+then("CREATE VIEW positive AS SELECT id, n FROM t")
+then("CREATE VIEW few AS SELECT n FROM positive WHERE n < 10")
+then("GRANT SELECT ON positive TO public")
+then("ALTER TABLE t ENABLE ROW LEVEL SECURITY")
+then("CREATE POLICY own ON t USING (n > 0)")
+"""
+SUM = 'then("CREATE MATERIALIZED VIEW sum AS SELECT sum(n) FROM t")'
+TRIGGER = """
+first("CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$")
+then("CREATE TRIGGER seen BEFORE UPDATE OF n ON t FOR EACH ROW EXECUTE FUNCTION same()")
+"""
 RENAMED = ', info={"renamed_from": "n", "expand": True}'
 
 CASES = {
@@ -64,6 +76,15 @@ CASES = {
     "another name": (
         TABLE.format("t", NUMBER.format("n", "Integer", "")),
         TABLE.format("t", NUMBER.format("number", "Integer", RENAMED)),
+    ),
+    "a number that a view, a view of that, a policy and a trigger are made of": (
+        TABLE.format("t", NUMBER.format("n", "Integer", "")) + PROGRAMS + TRIGGER,
+        TABLE.format("t", NUMBER.format("n", "BigInteger", WIDE)) + PROGRAMS + TRIGGER,
+    ),
+    "another name under a view, a view of that and a policy": (
+        TABLE.format("t", NUMBER.format("n", "Integer", "")) + PROGRAMS,
+        TABLE.format("t", NUMBER.format("number", "Integer", RENAMED))
+        + PROGRAMS.replace("(n > 0)", "(number > 0)").replace("id, n FROM", "id, number AS n FROM"),
     ),
     "another name of a key": (
         TABLE.format("t", 'Column("n", Integer, primary_key=True)') + REFERRING.format("t.n"),
@@ -211,7 +232,23 @@ def test_both_releases_use_a_table_that_gets_another_name(
             TABLE.format(
                 "t", f'Column("id", BigInteger{WIDE}), Column("b", Integer, Computed("id + 1"))'
             ),
-            "column public.t.b is built on it",
+            "column public.t.b is computed of it",
+        ),
+        (
+            TABLE.format("t", NUMBER.format("n", "Integer", "")) + TRIGGER,
+            TABLE.format("t", NUMBER.format("number", "Integer", RENAMED))
+            + TRIGGER.replace("OF n", "OF number"),
+            "trigger public.t.seen names it",
+        ),
+        (
+            TABLE.format("t", 'Column("n", Integer)') + SUM,
+            TABLE.format("t", f'Column("n", BigInteger{WIDE})') + SUM,
+            "the materialised view public.sum is made of it",
+        ),
+        (
+            TABLE.format("t", 'Column("n", Integer), postgresql_partition_by="HASH (n)"'),
+            TABLE.format("t", f'Column("n", BigInteger{WIDE}), postgresql_partition_by="HASH (n)"'),
+            "its table is partitioned",
         ),
         (
             TABLE.format("t", 'Column("id", Integer, primary_key=True)')

@@ -87,6 +87,7 @@ class Change:
     back: bool = False  # whether this is a downgrade, in which lost values are gone for good
     volatile: Collection[Key] = ()  # new columns whose default differs from row to row
     conversions: Mapping[Key, Conversion] = field(default_factory=dict)  # of columns
+    handed_over: Collection[Key] = ()  # partitions that go, whose rows belong into new ones
 
     def online(self, table: Path) -> bool:
         """Tell whether requests go on while a table is changed.

@@ -187,8 +187,10 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     old, new = before.attributes, after.attributes
     if "inherited" in names or (new.get("inherited") and names & {"type", "collation"}):
         return iter(())  # it comes with the parent's
-    if "nullable" in names and _comes_with_its_parent(after, change):
-        before = replace(before, attributes={**old, "nullable": new["nullable"]})
+    for aspect in ("nullable", "type", "collation"):
+        if aspect in names and _comes_with_its_parent(after, aspect, change):
+            before = replace(before, attributes={**before.attributes, aspect: new.get(aspect)})
+    if before.attributes != old:
         return _altered(before, after, change)
     if names & {"generated", "generated when", "type"} and (
         old.get("generated") or new.get("generated")
@@ -202,16 +204,16 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     return _altered(before, after, change)
 
 
-def _comes_with_its_parent(after: Item, change: Change) -> bool:
-    """Tell whether a parent's column becomes NOT NULL, or not any more, and this one with it."""
+def _comes_with_its_parent(after: Item, aspect: str, change: Change) -> bool:
+    """Tell whether a column of a parent is changed in the same way, and this one with it."""
     table = change.after.items[Key("table", after.key.name[:2])].attributes
     parents = [*strings(table.get("inherits")), *filter(None, [_text(table.get("partition of"))])]
     for parent in parents:
         key = Key("column", (*path(parent), after.key.name[-1]))
         if key in change.before.items and key in change.after.items:
             sides = change.before, change.after
-            was, becomes = (side.items[key].attributes["nullable"] for side in sides)
-            if was != becomes and becomes == after.attributes["nullable"]:
+            was, becomes = (side.items[key].attributes.get(aspect) for side in sides)
+            if was != becomes and becomes == after.attributes.get(aspect):
                 return True
     return False
 
@@ -242,23 +244,7 @@ def _no_longer_numbered(before: Item, after: Item, change: Change) -> Iterator[S
 def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     names = differing(before, after)
     old, new = before.attributes, after.attributes
-    default = _text(new.get("default"))
-    if names & {"type", "collation"}:
-        yield from conversions.retyped(before, after, change)
-        names -= {"default"} if "next number" not in {old.get("default"), default} else set()
-    counts = any(side.get(name) for side in (old, new) for name in ("identity", "numbered by"))
-    numbered = counts or "next number" in {old.get("default"), default}
-    # An identity wants NOT NULL before it is one, and until it is none any more.
-    nullability = list(filling.nullability(after, change)) if "nullable" in names else []
-    if not new["nullable"]:
-        yield from nullability
-    if names & {"identity", "default", "numbered by"}:
-        if numbered:
-            yield from numbering.altered(before, after, change)
-        else:
-            yield default_set(after.key, types.default(after))
-    if new["nullable"]:
-        yield from nullability
+    yield from _valued(before, after, change)
     for setting in SETTINGS:
         if setting in names:
             yield _setting(after.key, setting, old.get(setting), new.get(setting))
@@ -269,6 +255,33 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     if "comment" in names:
         comment = Code(literal(new.get("comment")))
         yield alter_column(after.key, rank.COMMENT, comment=comment)
+
+
+def _valued(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Change what values a column may have, and where they come from."""
+    names = differing(before, after)
+    old, new = before.attributes, after.attributes
+    defaults = {old.get("default"), new.get("default")}
+    counts = any(side.get(name) for side in (old, new) for name in ("identity", "numbered by"))
+    numbered = counts or "next number" in defaults
+    nullability = list(filling.nullability(after, change)) if "nullable" in names else []
+    if names & {"type", "collation"}:
+        if new["nullable"] and not numbered:
+            # What makes the new value may make none.
+            yield from nullability
+            nullability = []
+        yield from conversions.retyped(before, after, change)
+        names -= {"default"} if "next number" not in defaults else set()
+    # An identity wants NOT NULL before it is one, and until it is none any more.
+    if not new["nullable"]:
+        yield from nullability
+    if names & {"identity", "default", "numbered by"}:
+        if numbered:
+            yield from numbering.altered(before, after, change)
+        else:
+            yield default_set(after.key, types.default(after))
+    if new["nullable"]:
+        yield from nullability
 
 
 def _not_null_altered(before: Item, after: Item) -> Iterator[Step]:

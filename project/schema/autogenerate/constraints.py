@@ -253,6 +253,8 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
     names = differing(before, after)
     if names & {"inherited", "tablespace", "triggers"}:
         return None
+    if after.attributes.get("inherited"):
+        names -= MEANING  # it changes with the parent's
     steps: list[Step] = []
     if names & MEANING:
         found = _redefined(before, after, change)

@@ -154,7 +154,9 @@ def _altered(before: Item, after: Item, change: Change, found: Conversion) -> St
     code = step.code
     if moved:
         code = f"{execute(_UTC, 0).code}\n{code}"
-    again = _once(before, after, found.using) if found.using else ""
+    again = ""
+    if found.using or _built_on(after.key, change):
+        again = _once(before, after, found.using)
     if moved and again:
         again = f"{execute(_UTC, 0).code}\n{again}"
     return Step(code, rank.ALTER_COLUMN, why="\n".join(lines), again=again)
@@ -181,22 +183,42 @@ def _sql(after: Item, using: str | None) -> str:
     return f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {_type(after)}{words}"
 
 
-def _once(before: Item, after: Item, using: str) -> str:
+#: What PostgreSQL does not let a column change its type under.
+HOLDING = {"column", "view", "policy", "rule", "trigger"}
+
+
+def _built_on(column: Key, change: Change) -> bool:
+    """Tell whether the migration itself builds on a column what then holds its type."""
+    return any(
+        column in built and key.kind in HOLDING and key not in change.before.items
+        for key, built in change.built_after.items()
+    )
+
+
+def _once(before: Item, after: Item, using: str | None) -> str:
     """Write a change that must not happen twice: its expression is one of the old type."""
     old = differing(before, after) & {"type"} and str(before.attributes["type"])
     if not old:
         return ""
     table, column = dotted(after.key.name[:2]), after.key.name[-1]
+    is_old = f"atttypid = to_regtype({string(old)})"
+    if _unmodified(old) == _unmodified(str(after.attributes["type"])):
+        is_old = f"format_type(atttypid, atttypmod) = {string(old)}"
     return execute(
         f"""\
 DO $$
 BEGIN
     IF EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = {string(table)}::regclass
-        AND attname = {string(column)} AND atttypid = to_regtype({string(old)})
+        AND attname = {string(column)} AND {is_old}
     ) THEN
         {_sql(after, using)};
     END IF;
 END $$""",
         rank.ALTER_COLUMN,
     ).code
+
+
+def _unmodified(type_: str) -> str:
+    """Leave out length, precision and scale."""
+    return re.sub(r"\(.*?\)", "", type_)

@@ -103,6 +103,7 @@ class Index:
     method: str
     parts: tuple[str, ...]
     options: Mapping[str, object]
+    condition: str  # of the rows that are in it; empty if all are
 
 
 def parse_index(item: Item) -> Index | None:
@@ -120,12 +121,14 @@ def parse_index(item: Item) -> Index | None:
         options["postgresql_nulls_not_distinct"] = True
         rest = rest.removeprefix("NULLS NOT DISTINCT").strip()
     options["postgresql_with"] = with_(item.attributes.get("storage parameters"))
+    condition = ""
     if rest.startswith("WHERE "):
-        inner, rest = parenthesized(rest.removeprefix("WHERE "))
-        options["postgresql_where"] = in_sql(bare(plainly(inner)))
-    if rest:
+        # It comes last. What is a column or a call, and no comparison, has no parentheses.
+        condition = bare(plainly(rest.removeprefix("WHERE ")))
+        options["postgresql_where"] = in_sql(condition)
+    elif rest:
         return None
-    return Index(found[1], tuple(split(inside)), options)
+    return Index(found[1], tuple(split(inside)), options, condition)
 
 
 def strings(value: Value) -> list[str]:

@@ -13,12 +13,13 @@ first and the last are made on a database of their own (:mod:`between`).
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path as File
 
 import psycopg
 
 from project.schema import rows
-from project.schema.autogenerate import between, columns, filling, numbering, rank, renames
+from project.schema.autogenerate import between, columns, filling, numbering, objects, rank, renames
 from project.schema.autogenerate.change import Hints, Path
 from project.schema.autogenerate.expansion import Expansion, inexpansible, refers
 from project.schema.autogenerate.hints import Declared
@@ -28,6 +29,7 @@ from project.schema.autogenerate.renames import Rename
 from project.schema.autogenerate.step import Step, alter_table, call, execute, in_sql, set_column
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.autogenerate.workbench import Side, Workbench
+from project.schema.catalog.dependencies import grants
 from project.schema.connections import connected
 from project.schema.snapshot import Key
 
@@ -119,6 +121,9 @@ def _changed_over(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
     steps = [
         # First, as requests do: they lock what refers to the table before the table.
         *(_let_go(key, rank.DROP_FOREIGN_KEY) for key in expansion.referring),
+        *chain.from_iterable(
+            objects.dropped(bench.before.catalog.items[key]) for key in expansion.programs
+        ),
         execute(
             f"DROP TRIGGER {expansion.trigger} ON {dotted(column.name[:2])}", rank.DROP_PROGRAM
         ),
@@ -214,6 +219,7 @@ def _planned(stage: Workbench, hints: Hints, ways: tuple[_Way, _Way], folder: Fi
     there, again = ways
     first = stage.to_models(stage.before.catalog)
     trial = Trial(stage, folder, stage.before.catalog)
+    trial.granted = dict(grants(stage.trying))  # before it goes
     trial.run(there.first)
     upgrade = trial.towards(stage.after, _told(hints, there), back=False)
     back = Trial(stage, folder, trial.catalog())

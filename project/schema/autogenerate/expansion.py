@@ -28,6 +28,8 @@ class Expansion:
             it, as they are called in the end; each comes after what it needs.
         primary: That of them which is the primary key, if the column is in it.
         referring: Foreign keys to the old column.
+        programs: Views, policies, rules and triggers of the old column, each before what it is
+            built on.
         taken: What has its name already.
 
     """
@@ -39,6 +41,7 @@ class Expansion:
     parts: tuple[Key, ...]
     primary: Key | None
     referring: tuple[Key, ...]
+    programs: tuple[Key, ...]
     taken: Collection[Key]
 
     @property
@@ -90,7 +93,10 @@ def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
         forth, back = found
         parts = _parts(becomes, bench.after)
         taken = {*_parts(column, bench.before), column}
-        _refuse_more({d.key for d in differing} - {becomes, *parts, *taken}, column, bench)
+        programs = _programs(column, bench.before, renamed=column != becomes)
+        remade = _programs(becomes, bench.after, renamed=column != becomes)
+        itself = {becomes, *parts, *taken, *programs, *remade}
+        _refuse_more({d.key for d in differing} - itself, column, bench)
         items = after.items
         return Expansion(
             column,
@@ -100,6 +106,7 @@ def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
             tuple(sorted(parts, key=lambda key: (_is(key, "FOREIGN KEY", items), key))),
             next((key for key in parts if _is(key, "PRIMARY KEY", items)), None),
             tuple(key for key in sorted(taken) if refers(key, column, before)),
+            tuple(programs),
             before.items.keys(),
         )
     return None
@@ -177,16 +184,27 @@ def _parts(column: Key, side: Side) -> set[Key]:
     """
     items = side.catalog.items
     attributes = items[column].attributes
-    reason = next((name for name in ("generated", "inherited") if attributes.get(name)), "")
+    if attributes.get("generated"):
+        raise inexpansible(column, "it is computed, and so written for all rows as it is added")
+    if attributes.get("inherited"):
+        raise inexpansible(column, "it is inherited: expand that of the parent")
     if items[Key("table", column.name[:2])].attributes.get("partitioned by"):
-        reason = "partitioned"
-    if reason:
-        raise inexpansible(column, f"it is {reason}")
+        raise inexpansible(
+            column,
+            "its table is partitioned, on all of which PostgreSQL builds no index and validates no"
+            " foreign key beside requests",
+        )
     found = set()
     for key, built in side.built.items():
         itself = key in {column, Key("table", column.name[:2])}
-        if column not in built or itself or key not in items:
+        if column not in built or itself or key not in items or key.kind in PROGRAMS:
             continue
+        if key.kind == "column":
+            raise inexpansible(
+                column,
+                f"{key} is computed of it, and would be written for all rows: drop that before, and"
+                " add it again after, in migrations of their own",
+            )
         own = key.kind in {"index", "constraint"} and key.name[:2] == column.name[:2]
         if not own and not refers(key, column, side.catalog):
             raise inexpansible(column, f"{key} is built on it")
@@ -194,6 +212,51 @@ def _parts(column: Key, side: Side) -> set[Key]:
             raise inexpansible(column, f"{key} is one of a partition")
         found.add(key)
     return found
+
+
+#: What holds no rows, and is made anew when the names change over.
+PROGRAMS = {"view", "policy", "rule", "trigger"}
+
+
+def _programs(column: Key, side: Side, *, renamed: bool) -> list[Key]:
+    """Find what is made of a column, and of that again; each comes before what it is built on.
+
+    Args:
+        column: The column.
+        side: Where it is.
+        renamed: Whether two releases write it under two names.
+
+    Raises:
+        RefusedError: something cannot be made anew in a moment, or would not see what is written.
+
+    """
+    order: list[Key] = []
+
+    def visit(key: Key) -> None:
+        for dependent, built in sorted(side.built.items()):
+            if key not in built or dependent in order or dependent not in side.catalog.items:
+                continue
+            if dependent.kind in PROGRAMS:
+                visit(dependent)
+                order.append(dependent)
+            elif key.kind == "view" and dependent.kind == "function":
+                raise inexpansible(column, f"{dependent} is built on it")
+
+    visit(column)
+    for key in order:
+        if side.catalog.items[key].attributes.get("materialised"):
+            raise inexpansible(
+                column,
+                f"the materialised {key} is made of it, which takes as long as its query: drop that"
+                " before, and make it again after, in migrations of their own",
+            )
+        if renamed and key.kind == "trigger":
+            raise inexpansible(
+                column,
+                f"{key} names it, and would not see what the next release writes under the other"
+                " name",
+            )
+    return order
 
 
 def _is(key: Key, word: str, items: Mapping[Key, Item]) -> bool:
@@ -213,6 +276,6 @@ def refers(key: Key, column: Key, catalog: Snapshot) -> bool:
 def inexpansible(column: Key, reason: str) -> RefusedError:
     """Say that a column cannot be expanded, and why."""
     return RefusedError(
-        f"{shown(column.name)} cannot be expanded, for {reason}: leave out the hint, or write the"
-        " sequence by hand."
+        f"{shown(column.name)} cannot be expanded, for {reason}. Or leave out the hint, and have it"
+        " done at once, or write the sequence by hand."
     )

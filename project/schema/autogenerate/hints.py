@@ -132,7 +132,7 @@ def to_do(
     listed = [*enums, *declared]
     tables = {r.new: r.old for r in listed if r.kind in {"table", "enum"}}
     found = {r: _there(r.kind, r.old, tables, before) for r in listed}
-    left = [rename for rename in listed if found[rename]]
+    left = [rename for rename in listed if found[rename] and rename.old != rename.new]
     pending = {r for r in left if not _there(r.kind, r.new, tables, before)}
     while more := _freed([rename for rename in left if rename not in pending], pending):
         if not _is_circle(more) or _changed_places(more, found, before, after):

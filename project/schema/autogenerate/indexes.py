@@ -7,7 +7,6 @@ from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import (
     Index,
-    bare,
     parse_index,
     python,
     strings,
@@ -24,7 +23,6 @@ from project.schema.autogenerate.text import (
     string,
     unquoted,
 )
-from project.schema.pieces import parenthesized
 from project.schema.snapshot import Item, Key, Value
 
 #: A part of an index that is just a column.
@@ -147,8 +145,8 @@ def repeating(item: Item, parts: Sequence[str], index: Index | None = None) -> s
     conditions = [f"{value} IS NOT NULL" for value in values]
     if "NULLS NOT DISTINCT" in definition or definition.startswith("PRIMARY KEY"):
         conditions = []
-    if index is not None and " WHERE " in definition:
-        conditions.append(bare(parenthesized(definition.partition(" WHERE ")[2])[0]))
+    if index is not None and index.condition:
+        conditions.append(index.condition)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     listed = ", ".join(values)
     return (

@@ -33,21 +33,15 @@ from project.schema.walking.roundtrip import roundtrip
 from project.schema.worker.steering import Steering
 
 
-def begin(*, merges: bool) -> None:
-    """Lead env.py to an empty database, for the command has no use for its own.
-
-    Args:
-        merges: Whether what is written is a merge, and so to be proved.
-
-    """
+def begin() -> None:
+    """Lead env.py to an empty database, for the command needs none, and prove what is written."""
     closing = ExitStack()
     atexit.register(closing.close)
     try:
         server = closing.enter_context(scratch.server(scratch.from_environment()))
         empty = closing.enter_context(scratch.database(server))
-        if merges:
-            merging = project()
-            after_writing(context.script, "proof", lambda file: _prove(merging, server, file))
+        merging = project()
+        after_writing(context.script, "proof", lambda file: _prove(merging, server, file))
     except TOLD as error:
         give_up(error, typed=True)
     entrance.lead(empty)

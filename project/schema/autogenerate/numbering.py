@@ -96,6 +96,8 @@ def identity(item: Item) -> str:
 
 def within(sequence: Path, was: Mapping[str, str], becomes: Mapping[str, str]) -> Iterator[Step]:
     """Let a sequence that has not come so far yet begin within its new limits."""
+    if restarted(was, becomes):
+        return
     falling = becomes["increment"].startswith("-")
     limit, beyond = ("maxvalue", ">") if falling else ("minvalue", "<")
     old, new = int(was[limit]), int(becomes[limit])
@@ -106,6 +108,13 @@ def within(sequence: Path, was: Mapping[str, str], becomes: Mapping[str, str]) -
             rank.ALTER_COLUMN,
             why="A sequence that has not come so far begins within its new limits.",
         )
+
+
+def restarted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
+    """Return what lets a sequence begin anew, where none of its numbers is allowed any more."""
+    beyond = int(becomes["minvalue"]) > int(was["maxvalue"])
+    below = int(becomes["maxvalue"]) < int(was["minvalue"])
+    return " RESTART" if beyond or below else ""
 
 
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
@@ -123,10 +132,13 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         sequence = _own(before, change)
         if not after.attributes.get("numbered by"):
             raise RefusedError(f"{after.key} takes its numbers from another sequence.")
-        counts = counting(after.attributes)
-        yield from within(sequence, counting(before.attributes), counts)
-        alter = f"ALTER SEQUENCE {dotted(sequence)} {counted(counts)}"
+        was, becomes = counting(before.attributes), counting(after.attributes)
+        yield from within(sequence, was, becomes)
+        again = restarted(was, becomes)
+        alter = f"ALTER SEQUENCE {dotted(sequence)} {counted(becomes)}{again}"
         yield execute(alter, rank.ALTER_COLUMN)
+        if again:
+            yield _go_on(after)
         return
     if old and new:
         yield _handed_over(before, after, change)
@@ -222,13 +234,15 @@ def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change the options of an identity."""
     was, becomes = counting(before.attributes), counting(after.attributes)
     words = []
+    again = restarted(was, becomes)
     yield from within(_own(before, change), was, becomes)
     if before.attributes["identity"] != after.attributes["identity"]:
         words.append(f"SET GENERATED {kind(after)}")
     if was["type"] != becomes["type"]:
         # Only as a sequence can it get another type; its limits change with it.
         sequence = dotted(_own(before, change))
-        yield execute(f"ALTER SEQUENCE {sequence} {counted(becomes)}", rank.ALTER_COLUMN)
+        alter = f"ALTER SEQUENCE {sequence} {counted(becomes)}{again}"
+        yield execute(alter, rank.ALTER_COLUMN)
     else:
         words += [
             f"SET {word} {becomes[name]}"
@@ -238,7 +252,10 @@ def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
         if was["cycle"] != becomes["cycle"]:
             words.append(f"SET {'CYCLE' if becomes['cycle'] else 'NO CYCLE'}")
     if words:
-        yield set_column(after.key, " ".join(words), rank.ALTER_COLUMN)
+        restart = again if was["type"] == becomes["type"] else ""
+        yield set_column(after.key, " ".join(words) + restart, rank.ALTER_COLUMN)
+    if again:
+        yield _go_on(after)
 
 
 def _ended(before: Item, after: Item, change: Change) -> Iterator[Step]:

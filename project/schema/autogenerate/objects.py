@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted, within
+from project.schema.autogenerate.numbering import counted, restarted, within
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item, Key
@@ -176,7 +176,7 @@ def _sequence_altered(before: Item, after: Item, _: Change) -> list[Step]:
     names, alter = differing(before, after), f"ALTER SEQUENCE {dotted(after.key.name)}"
     words = []
     if names & COUNTING:
-        words.append(_counted(after))
+        words.append(_counted(after) + restarted(_counts(before), _counts(after)))
     if "owned by" in names:
         words.append(f"OWNED BY {after.attributes.get('owned by') or 'NONE'}")
     if "persistence" in names:

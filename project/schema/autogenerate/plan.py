@@ -33,7 +33,7 @@ PROGRAMS = {"view", "policy", "rule", "trigger", "function"}
 
 #: What changes objects of a kind in place; None where they must be made anew.
 ALTERERS: Mapping[str, Callable[[Item, Item, Change], Iterable[Step] | None]] = {
-    "table": lambda before, after, _: tables.altered(before, after),
+    "table": tables.altered,
     "column": columns.altered,
     "constraint": constraints.altered,
     "index": indexes.altered,

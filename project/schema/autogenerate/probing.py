@@ -56,3 +56,30 @@ def rewrites(connection: psycopg.Connection, create: str, alter: str) -> bool | 
 
 def _file(connection: psycopg.Connection) -> object:
     return connection.execute("SELECT pg_relation_filenode('probe')").fetchone()
+
+
+def overlap(connection: psycopg.Connection, table: str, by: str, one: str, other: str) -> bool:
+    """Tell whether rows of one partition may belong into another, were that there instead.
+
+    Those of a default may belong anywhere, and any into one.
+
+    Args:
+        connection: To a scratch database; in no transaction.
+        table: What is partitioned, as SQL names it.
+        by: How.
+        one: Bounds of the one.
+        other: Bounds of the other.
+
+    """
+    if "DEFAULT" in {one, other}:
+        return True
+    try:
+        with connection.transaction(force_rollback=True):
+            create = f"CREATE TEMPORARY TABLE probe (LIKE {table}) PARTITION BY {by}"
+            connection.execute(sql.SQL(create))
+            for name, bounds in (("one", one), ("other", other)):
+                part = f"CREATE TEMPORARY TABLE probe_{name} PARTITION OF probe {bounds}"
+                connection.execute(sql.SQL(part))
+    except psycopg.errors.InvalidObjectDefinition:
+        return True
+    return False

@@ -1,6 +1,6 @@
 """A migration in the making: planned, tried on a copy, and planned again until nothing differs."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as File
 
@@ -8,12 +8,14 @@ from project.schema.autogenerate import hints as hinting
 from project.schema.autogenerate import objects, renames
 from project.schema.autogenerate.change import Change, Hints, MissingValueError, RefusedError
 from project.schema.autogenerate.conversions import conversions
+from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.plan import plan
-from project.schema.autogenerate.probing import volatile
+from project.schema.autogenerate.probing import overlap, volatile
 from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.text import dotted
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies, grants
 from project.schema.remedy import shown
@@ -140,6 +142,7 @@ class Trial:
         self.folder = folder
         self.steps: list[Step] = []
         self.stepped_aside = False  # whether something had to, for another one of its name
+        self.granted: Mapping[Key, list[str]] = {}  # on what the steps before have dropped
         self._catalog: Snapshot | None = catalog  # as the copy is now
 
     def catalog(self) -> Snapshot:
@@ -238,14 +241,39 @@ class Trial:
             built_after=side.built,
             sequences=self.bench.sequences(),
             statements=side.statements,
-            grants=grants(self.bench.trying),
+            grants={**self.granted, **grants(self.bench.trying)},
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
             conversions=dict(
                 conversions(self.bench.trying, differing, self.catalog(), side.catalog, hints)
             ),
+            handed_over={*self._handed_over(differing, side)},
         )
+
+    def _handed_over(self, differing: Collection[Difference], side: Side) -> Iterator[Key]:
+        """Find partitions that go while others come, or get other bounds, that take their rows."""
+        before, after = self.catalog().items, side.catalog.items
+        tables = [d for d in differing if d.key.kind == "table"]
+        gone = [d.key for d in tables if d.expected is MISSING and d.attribute is None]
+        made = [d.key for d in tables if d.attribute in {None, "partition"} and d.key in after]
+        for key in gone:
+            parent = before[key].attributes.get("partition of")
+            whole = Key("table", path(str(parent)))
+            if parent is None or whole in gone or whole not in after:
+                continue
+            by, bounds = (
+                str(before[owner].attributes[name])
+                for owner, name in ((whole, "partitioned by"), (key, "partition"))
+            )
+            others = [
+                str(after[other].attributes["partition"])
+                for other in made
+                if after[other].attributes.get("partition of") == parent
+            ]
+            table = dotted(whole.name)
+            if any(overlap(self.bench.trying, table, by, bounds, other) for other in others):
+                yield key
 
 
 def _new_defaults(

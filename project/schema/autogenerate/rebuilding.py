@@ -1,6 +1,6 @@
 """A type that PostgreSQL cannot change in place: another one takes its name, and its columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
@@ -91,7 +91,10 @@ def _moved(key: Key, type_: Key, change: Change) -> Iterator[Step]:
     if default is not None:
         yield set_column(key, "DROP DEFAULT", rank.ALTER_COLUMN)
     online = change.online(key.name[:2])
-    using = f"{_text(before, change, array)}::{name}"
+    lost = [] if array else _emptied(before, after, type_, change)
+    if lost:
+        yield set_column(key, "DROP NOT NULL", rank.ALTER_COLUMN)
+    using = f"{_text(before, change, array, lost)}::{name}"
     if type_.kind == "domain":
         # Assigned and not cast: a cast would cut what is too long.
         using = f"{quoted(key.name[-1])}::{change.before.items[type_].attributes['type']}{array}"
@@ -105,9 +108,24 @@ def _moved(key: Key, type_: Key, change: Change) -> Iterator[Step]:
         yield set_column(key, f"SET DEFAULT {following}", rank.ALTER_COLUMN)
 
 
-def _text(column: Item, change: Change, array: str) -> str:
+def _emptied(before: Item, after: Item, type_: Key, change: Change) -> list[str]:
+    """Find the labels that become NULL on the way back, which is what NULL became on the way there.
+
+    Where a column became NOT NULL in the same migration, its rows may have got one that was new.
+    """
+    if not change.back or before.attributes["nullable"] or not after.attributes["nullable"]:
+        return []
+    sides = change.before, change.after
+    was, becomes = (strings(side.items[type_].attributes.get("values")) for side in sides)
+    return [label for label in was if label not in becomes]
+
+
+def _text(column: Item, change: Change, array: str, lost: Sequence[str]) -> str:
     """Write the value of a column as a text that the new type can read."""
     text = f"{quoted(column.key.name[-1])}::text{array}"
+    if lost:
+        listed = ", ".join(map(string, lost))
+        return f"(CASE WHEN {text} NOT IN ({listed}) THEN {text} END)"
     renamed = change.hints.labels.get(column.key.name, {})
     if array:
         for was, becomes in renamed.items():

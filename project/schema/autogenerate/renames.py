@@ -245,7 +245,12 @@ def suspicions(
         Suspicion(Rename("table", was.name, becomes.name))
         for was, becomes in _paired(
             [key for key in gone if key.kind == "table"],
-            [key for key in made if key.kind == "table"],
+            # A partition is declared in SQL, where there is no place for a hint.
+            [
+                key
+                for key in made
+                if key.kind == "table" and not new.items[key].attributes.get("partition of")
+            ],
             lambda was, becomes: _shared(was, becomes, old, new),
         )
     ]

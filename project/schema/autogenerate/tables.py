@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from project.schema.autogenerate import columns, constraints, numbering, rank
+from project.schema.autogenerate import columns, constraints, numbering, partitions, rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
@@ -47,7 +47,7 @@ def created(
 
     """
     if item.attributes.get("partition of"):
-        yield _partition(item)
+        yield partitions.created(item)
         return
     if item.attributes.get("foreign"):
         raise RefusedError(f"{item.key} is a foreign table; write CREATE FOREIGN TABLE by hand.")
@@ -120,16 +120,6 @@ def _create(item: Item, arguments: Sequence[str]) -> Step:
     )
 
 
-def _partition(item: Item) -> Step:
-    persistence = "UNLOGGED " if item.attributes["persistence"] == "unlogged" else ""
-    by = item.attributes.get("partitioned by")
-    parent = dotted(path(str(item.attributes["partition of"])))
-    tail = f"{dotted(item.key.name)} PARTITION OF {parent} {item.attributes['partition']}"
-    tail += f" PARTITION BY {by}" if by else ""
-    again = f"CREATE {persistence}TABLE IF NOT EXISTS {tail}"
-    return execute(f"CREATE {persistence}TABLE {tail}", rank.CREATE_TABLE, again=again)
-
-
 def _inherits(value: Value) -> Code | None:
     names = [".".join(path(name)).removeprefix("public.") for name in strings(value)]
     return Code(f"({', '.join(map(literal, names))},)") if names else None
@@ -137,6 +127,9 @@ def _inherits(value: Value) -> Code | None:
 
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop a table."""
+    if item.key in change.handed_over:
+        yield from partitions.handed_over(item, change)
+        return
     *schema, table = item.key.name
     loses = f"loses: {shown(item.key.name)}, which the models no longer have"
     again = call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema))
@@ -153,7 +146,7 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     )
 
 
-def altered(before: Item, after: Item) -> Iterator[Step]:
+def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change what a table has apart from its columns.
 
     Raises:
@@ -169,10 +162,15 @@ def altered(before: Item, after: Item) -> Iterator[Step]:
                 f"The {FIXED[attribute]} of {after.key} cannot be changed in place: make a new"
                 " table, copy the rows and swap the names, in steps written by hand."
             )
-        yield from _changed(after, attribute, before.attributes.get(attribute), before)
+        if attribute in {"partition", "partition of"}:
+            yield from partitions.attached(before, after, change)
+        elif attribute == "inherits":
+            yield from _inheriting(before, after, change)
+        else:
+            yield from _changed(after, attribute, before.attributes.get(attribute))
 
 
-def _changed(item: Item, attribute: str, old: Value, before: Item | None = None) -> Iterator[Step]:
+def _changed(item: Item, attribute: str, old: Value) -> Iterator[Step]:
     new = item.attributes.get(attribute)
     if attribute == "comment":
         yield _commented(item)
@@ -183,16 +181,36 @@ def _changed(item: Item, attribute: str, old: Value, before: Item | None = None)
             yield alter_table(item.key, f"REPLICA IDENTITY {str(new).upper()}", rank.REQUIRE)
     elif attribute == "switched triggers":
         yield from _switched(item.key, dict(map(_state, strings(old))), strings(new))
-    elif attribute == "inherits":
-        was, becomes = set(strings(old)), set(strings(new))
-        for parent in sorted(was - becomes):
-            yield alter_table(item.key, f"NO INHERIT {parent}", rank.ALTER_TABLE)
-        for parent in sorted(becomes - was):
-            yield alter_table(item.key, f"INHERIT {parent}", rank.ALTER_TABLE)
-    elif attribute in {"partition", "partition of"}:
-        yield from _attached(item, before)
     else:
         yield _set(item, attribute, old)
+
+
+def _inheriting(before: Item, after: Item, change: Change) -> Iterator[Step]:
+    """Let a table inherit of others than before.
+
+    Raises:
+        RefusedError: it has not the checks of a parent of its own, which PostgreSQL asks for.
+
+    """
+    table = after.key
+    was, becomes = (set(strings(item.attributes.get("inherits"))) for item in (before, after))
+    for parent in sorted(was - becomes):
+        yield alter_table(table, f"NO INHERIT {parent}", rank.DROP_PROGRAM)
+    for parent in sorted(becomes - was):
+        checks = [
+            item.key.name[-1]
+            for item in change.after.of_kind("constraint")
+            if item.key.name[:2] == table.name
+            and item.attributes.get("inherited")
+            and Key("constraint", (*path(parent), item.key.name[-1])) in change.after.items
+        ]
+        if checks:
+            raise RefusedError(
+                f"Before {table} can inherit of {parent}, PostgreSQL asks for the same checks on"
+                f" it, as its own: declare {', '.join(checks)} on it as well."
+            )
+        # It wants columns and validated checks like the parent's.
+        yield alter_table(table, f"INHERIT {parent}", rank.REQUIRE)
 
 
 def _commented(item: Item) -> Step:
@@ -225,28 +243,6 @@ def _switched(key: Key, old: Mapping[str, str], new: Sequence[str]) -> Iterator[
         if old.get(name) != state:
             words = f"{ENABLED[state]} TRIGGER {quoted(name)}"
             yield alter_table(key, words, rank.CREATE_PROGRAM)
-
-
-def _attached(after: Item, before: Item | None) -> Iterator[Step]:
-    """Make a table a partition, of another table or with other bounds, or none."""
-    name = dotted(after.key.name)
-    old = before.attributes.get("partition of") if before else None
-    new = after.attributes.get("partition of")
-    if old is not None:
-        parent = dotted(path(str(old)))
-        detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
-        yield execute(detach, rank.ALTER_TABLE, again=once(_part_of(parent, name), detach))
-    if new is not None:
-        parent = dotted(path(str(new)))
-        attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
-        apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
-        yield execute(attach, rank.ALTER_COLUMN, again=once(apart, attach))
-
-
-def _part_of(parent: str, name: str) -> str:
-    """Write a query that finds something if a table is a partition of another one."""
-    inherits = f"inhparent = to_regclass({string(parent)}) AND inhrelid"
-    return f"SELECT FROM pg_inherits WHERE {inherits} = to_regclass({string(name)})"
 
 
 def _set(item: Item, attribute: str, old: Value) -> Step:
