@@ -51,6 +51,7 @@ def fill(  # noqa: PLR0913
     leave_out: Collection[Name] = (),
     values: Mapping[str, Collection[str]] | None = None,
     known: Mapping[Name, Table] | None = None,
+    counts: Mapping[Name, int] | None = None,
 ) -> Filling:
     """Bring every table to so many rows; those that have them already stay as they are.
 
@@ -66,10 +67,14 @@ def fill(  # noqa: PLR0913
         values: What columns hold, where the catalog does not say it: ``public.page.params`` →
             ``["{}"]``. The key may be a pattern.
         known: What :func:`tables` has read with these values, where it was called already.
+        counts: How many rows each table has, where that is known.
 
     """
     progress = _Progress()
-    short = _short(connection, rows, leave_out)
+    if counts is None:
+        short = _short(connection, rows, leave_out)
+    else:
+        short = {name for name, count in counts.items() if count < rows}
     if not short:
         return Filling({}, {})
     with _set(connection):
