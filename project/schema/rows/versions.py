@@ -2,23 +2,18 @@
 
 A row of a heap is never changed in place: what an UPDATE writes is a new one, elsewhere, by another
 transaction. So while the same rows by number of place (``ctid``) and transaction (``xmin``) are
-there, and the description of the columns is the same, all that they say is the same. Sources:
+there, and the description of columns and primary key is the same, all that they say is the same. Sources:
 PostgreSQL, "System Columns", "Multiversion Concurrency Control".
 """
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import tuple_row
 
 from project.schema.rows.tables import TABLES, Name
-
-#: Of so many tables one statement asks. The server plans it anew after a change of any of them; to
-#: send one for each costs more than that.
-TOGETHER = 8
+from project.schema.rows.together import together
 
 
 class Version(NamedTuple):
@@ -31,11 +26,16 @@ class Version(NamedTuple):
     sign: str | None
 
 
+DIGEST = "SELECT sha256(convert_to(string_agg(concat(ctid, xmin), ' '), 'UTF8')) FROM {}"
+
 DESCRIBED = f"""
     SELECT oid, schema, name, partitioned,
-        (
-            SELECT string_agg(concat_ws(' ', oid, attnum, attname, pg_attribute.xmin), ' ')
-            FROM pg_catalog.pg_attribute WHERE attrelid = oid AND attnum > 0
+        concat_ws(' ', oid,
+            (SELECT indkey FROM pg_catalog.pg_index WHERE indrelid = oid AND indisprimary),
+            (
+                SELECT string_agg(concat_ws(' ', attnum, attname, pg_attribute.xmin), ' ')
+                FROM pg_catalog.pg_attribute WHERE attrelid = oid AND attnum > 0
+            )
         ),
         NOT partitioned AND EXISTS (
             SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_am ON pg_am.oid = relam
@@ -61,26 +61,9 @@ def versions(connection: psycopg.Connection, leave_out: Collection[Name]) -> lis
             ).fetchall()
             if (schema, name) not in leave_out
         ]
-    heaps = [table for table, heap in described if heap]
-    groups = [heaps[start : start + TOGETHER] for start in range(0, len(heaps), TOGETHER)]
-    asked = [
-        connection.cursor(row_factory=tuple_row).execute(
-            _digests(tuple(table.name for table in group)), prepare=True
-        )
-        for group in groups
+    heaps = [(table.name, table.partitioned) for table, heap in described if heap]
+    digests = together(connection, DIGEST, heaps)
+    return [
+        table._replace(sign=f"{table.sign} {digests[table.name]!r}" if heap else None)
+        for table, heap in described
     ]
-    signed = [
-        table._replace(sign=f"{table.sign} {digest!r}")
-        for group, cursor in zip(groups, asked, strict=True)
-        for table, digest in zip(group, cursor.fetchone() or (), strict=True)
-    ]
-    return signed + [table._replace(sign=None) for table, heap in described if not heap]
-
-
-@lru_cache(maxsize=4096)
-def _digests(names: tuple[Name, ...]) -> bytes:
-    digest = sql.SQL(
-        "(SELECT sha256(convert_to(string_agg(concat(ctid, xmin), ' '), 'UTF8')) FROM ONLY {})"
-    )
-    each = (digest.format(sql.Identifier(*name)) for name in names)
-    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(each)).as_bytes()
