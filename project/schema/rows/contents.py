@@ -53,10 +53,10 @@ class Loss:
 #: What a value of a user's type looks like may change without the table, as when a label of an enum
 #: is renamed; so may one that names an object.
 COLUMNS = """
-    SELECT oid,
+    SELECT found.oid,
         array(
             SELECT attname::text FROM pg_catalog.pg_attribute
-            WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped
+            WHERE attrelid = found.oid AND attnum > 0 AND NOT attisdropped
                 AND attgenerated <> 'v'  -- is in no row, and may fail where it is computed
             ORDER BY attnum
         ),
@@ -64,13 +64,13 @@ COLUMNS = """
             SELECT attname::text
             FROM pg_catalog.pg_constraint, unnest(conkey) WITH ORDINALITY AS part (number, place)
             JOIN pg_catalog.pg_attribute ON attnum = number
-            WHERE conrelid = oid AND contype = 'p' AND attrelid = oid ORDER BY place
+            WHERE conrelid = found.oid AND contype = 'p' AND attrelid = found.oid ORDER BY place
         ),
         NOT EXISTS (
-            SELECT FROM pg_catalog.pg_attribute WHERE attrelid = oid AND attnum > 0
+            SELECT FROM pg_catalog.pg_attribute WHERE attrelid = found.oid AND attnum > 0
                 AND (atttypid >= 16384 OR atttypid::pg_catalog.regtype::text LIKE 'reg%%')
         )
-    FROM unnest(%s::oid[]) AS oid
+    FROM unnest(%s::oid[]) AS found (oid)
 """
 
 #: How values are printed must not depend on who connects.

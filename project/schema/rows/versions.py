@@ -2,7 +2,7 @@
 
 A row of a heap is never changed in place: what an UPDATE writes is a new one, elsewhere, by another
 transaction. So while the same rows by number of place (``ctid``) and transaction (``xmin``) are
-there, and the description of columns and primary key is the same, all that they say is the same. Sources:
+there, and the description of columns and primary key is the same, so is all that they say. Sources:
 PostgreSQL, "System Columns", "Multiversion Concurrency Control".
 """
 
@@ -31,10 +31,10 @@ DIGEST = "SELECT sha256(convert_to(string_agg(concat(ctid, xmin), ' '), 'UTF8'))
 DESCRIBED = f"""
     SELECT oid, schema, name, partitioned,
         concat_ws(' ', oid,
-            (SELECT indkey FROM pg_catalog.pg_index WHERE indrelid = oid AND indisprimary),
+            (SELECT indkey FROM pg_catalog.pg_index WHERE indrelid = found.oid AND indisprimary),
             (
                 SELECT string_agg(concat_ws(' ', attnum, attname, pg_attribute.xmin), ' ')
-                FROM pg_catalog.pg_attribute WHERE attrelid = oid AND attnum > 0
+                FROM pg_catalog.pg_attribute WHERE attrelid = found.oid AND attnum > 0
             )
         ),
         NOT partitioned AND EXISTS (
