@@ -48,6 +48,7 @@ CASTS = """
         AND target.amopfamily = source.amopfamily AND target.amopstrategy = source.amopstrategy
     JOIN pg_am ON pg_am.oid = source.amopmethod AND amname = 'btree'
     WHERE castcontext = 'i' AND castfunc < 16384
+        AND casttarget <> 'name'::regtype  -- a longer text is cut
 """
 
 
