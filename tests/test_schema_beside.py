@@ -1,11 +1,16 @@
 """Two that walk a history beside each other find what one alone finds."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from project.database import ROOT
 from project.schema.configuration import Project
 from project.schema.finding import Report
 from project.schema.source import Revision
@@ -14,6 +19,7 @@ from project.schema.walking.roundtrip import roundtrip
 from project.schema.walking.stretch import Stretch
 from project.schema.walking.walk import Walk
 
+from .conftest import execute, secret, until
 from .foreign import REVISION, Foreign, project
 
 #: What a revision does, up and down, and so what is to be said of it.
@@ -152,6 +158,58 @@ def test_what_belongs_to_all_databases_is_walked_by_one(
     assert beside.part(way[1:], {each.revision for each in way[1:]}, None) == len(way) - 1
     monkeypatch.setattr(beside, "_cores", lambda: 1)
     assert beside.part(way, {each.revision for each in way}, None) == len(way)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+async def test_whoever_stops_two_finds_nothing_left_behind(
+    foreign: Foreign, stop: signal.Signals
+) -> None:
+    """Both are in the middle of a migration, which would last."""
+    for number in range(NUMBER, beside.LONG):
+        foreign.revision(f"r{number}", f"r{number - 1}")
+    lasting = foreign.folder / "migrations" / "versions" / "r1.py"
+    text = lasting.read_text()
+    sleep = 'def upgrade():\n    op.execute("SELECT pg_sleep(600)")\n'
+    lasting.write_text(text.replace("def upgrade():\n", sleep, 1))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "project.schema", "roundtrip"],
+        cwd=foreign.folder,
+        env={
+            "SCRATCH_DATABASE_URL": secret(foreign.scratch),
+            "PYTHONPATH": str(ROOT),
+            "PATH": "/usr/bin:/bin",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    mine = f"datname LIKE 'scratch%\\_{process.pid}\\_%'"
+    sleeping = f"SELECT count(*) FROM pg_stat_activity WHERE {mine} AND query ~ 'pg_sleep'"
+    walks = min(2, beside._cores())  # noqa: SLF001
+
+    async def all_sleep() -> bool:
+        return execute(foreign.scratch, sleeping) == [(walks,)]
+
+    await until(all_sleep)
+    assert at_work(foreign.folder)
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (2, "Interrupted.\n")
+    assert execute(foreign.scratch, f"SELECT count(*) FROM pg_database WHERE {mine}") == [(0,)]
+
+    async def none_works() -> bool:
+        return not at_work(foreign.folder)
+
+    await until(none_works)
+
+
+def at_work(folder: Path) -> list[str]:
+    """The processes that run in a folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if place.readlink() == folder.resolve():
+                found.append(place.parent.name)
+    return found
 
 
 def revision(name: str, path: Path) -> Revision:

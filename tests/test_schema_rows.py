@@ -384,6 +384,56 @@ def test_rows_are_read_again_after_somebody_gave_a_column_another_type(
         assert read(shop) == before
 
 
+#: What changes what would be read, in a table itself or elsewhere; one after the other.
+TOUCHES = (
+    "UPDATE t SET b = b || 'x' WHERE a = 1",
+    "DELETE FROM t WHERE a = 2",
+    "INSERT INTO t (a, b) VALUES (99, 'z')",
+    "DELETE FROM t WHERE a = 99; VACUUM t; INSERT INTO t (a, b) VALUES (99, 'w')",  # in its place
+    "WITH one AS (DELETE FROM t WHERE a = 1 RETURNING b) INSERT INTO t SELECT -1, b FROM one",
+    "ALTER TABLE t ALTER a TYPE numeric(5, 2)",
+    "ALTER TABLE t ADD d int DEFAULT 5",
+    "ALTER TABLE t RENAME b TO c",
+    "ALTER TABLE t DROP d",
+    "ALTER TABLE t DROP CONSTRAINT t_pkey",
+    "ALTER TABLE t RENAME TO s; CREATE TABLE t AS SELECT a, upper(c) AS c FROM s",
+    "TRUNCATE t",
+    "ALTER TYPE e RENAME VALUE 'x' TO 'y'",
+    "CREATE TABLE empty ()",
+    "DROP TABLE empty; CREATE TABLE empty (a int)",
+    "ALTER TABLE empty ADD b int",
+    "ALTER TABLE named RENAME TO renamed",
+    "UPDATE p SET a = a + 1",
+)
+
+
+def test_what_was_touched_is_read_again_and_nothing_else(empty_database: sa.URL) -> None:
+    """What is taken over from an earlier reading is what reading again would give."""
+    with connected(
+        empty_database,
+        "CREATE TYPE e AS ENUM ('x')",
+        "CREATE TABLE t (a int PRIMARY KEY, b text)",
+        "CREATE TABLE other AS SELECT n, 'v' || n AS b FROM generate_series(1, 9) AS n",
+        "CREATE TABLE named ()",
+        "CREATE TABLE labels AS SELECT 'x'::e AS l",
+        "CREATE TABLE names AS SELECT 'named'::regclass AS n",
+        "CREATE TABLE p (a int) PARTITION BY RANGE (a)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000)",
+        "INSERT INTO t SELECT n, 'v' || n FROM generate_series(1, 9) AS n",
+        "INSERT INTO p VALUES (1), (2)",
+    ) as connection:
+        held = read(connection)
+        for touch in TOUCHES:
+            for statement in touch.split(";"):
+                connection.execute(statement.encode())
+            anew = read(connection)
+            assert anew != held, touch
+            now = read(connection, (), held)
+            assert now == anew, touch
+            assert now["public", "other"] is held["public", "other"], touch
+            held = now
+
+
 VALUES = st.none() | st.text(max_size=3)
 TABLES = st.lists(st.tuples(VALUES, VALUES), max_size=6)
 

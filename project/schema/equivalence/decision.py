@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -19,6 +20,8 @@ from project.schema.equivalence.expressions import (
     undone,
     with_single_casts,
 )
+from project.schema.equivalence.knowledge import knowledge
+from project.schema.equivalence.meaning import meaning
 from project.schema.snapshot import (
     MISSING,
     Difference,
@@ -151,12 +154,30 @@ def _on_table(connection: Connection, item: Item, one: str, other: str) -> bool:
     return same_definition(connection, item.key.kind, (schema, table), one, other)
 
 
+#: A table as printed, with its schema.
+TABLE = r'((?:"(?:[^"]|"")+"|\w+))\.((?:"(?:[^"]|"")+"|\w+))'
+
+
+def _schema_and_name(table: re.Match[str]) -> tuple[str, str]:
+    schema, name = (part.strip('"').replace('""', '"') for part in table.groups()[:2])
+    return schema, name
+
+
 def _statistics(connection: Connection, _: Item, one: str, other: str) -> bool:
-    table = re.search(r' FROM ((?:"(?:[^"]|"")+"|\w+))\.((?:"(?:[^"]|"")+"|\w+))$', one)
+    table = re.search(rf" FROM {TABLE}$", one)
     if table is None or not other.endswith(table[0]):
         return False
-    schema, name = (part.strip('"').replace('""', '"') for part in table.groups())
-    return same_definition(connection, "statistics", (schema, name), one, other)
+    return same_definition(connection, "statistics", _schema_and_name(table), one, other)
+
+
+def _published(connection: Connection, _: Item, one: str, other: str) -> bool:
+    """Compare which rows of a table are published."""
+    parts = [
+        re.fullmatch(rf"{TABLE}(.*?) WHERE (\(.*\))", each, re.DOTALL) for each in (one, other)
+    ]
+    if parts[0] is None or parts[1] is None or parts[0].group(1, 2, 3) != parts[1].group(1, 2, 3):
+        return False
+    return _expressions(connection, _schema_and_name(parts[0]), parts[0][4], parts[1][4])
 
 
 def _generated(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -187,6 +208,9 @@ WHEN = re.compile(r"(.*) WHEN \((.*)\) (EXECUTE FUNCTION .*)", re.DOTALL)
 def _trigger(connection: Connection, item: Item, one: str, other: str) -> bool:
     """Compare the conditions; what stands around them is the same or is not."""
     schema, table, _ = item.key.name
+    one, other = text.with_columns_in_order(one), text.with_columns_in_order(other)
+    if one == other:
+        return True
     parts = [WHEN.fullmatch(definition) for definition in (one, other)]
     if parts[0] is None or parts[1] is None or parts[0].group(1, 3) != parts[1].group(1, 3):
         return False
@@ -198,11 +222,16 @@ def _view(connection: Connection, _: Item, one: str, other: str) -> bool:
         return False
     with undone(connection):
         one, other = (text.one_name_for_now(query.removesuffix(";")) for query in (one, other))
-        understood = tree(connection, one)
-        if understood is None or understood == tree(connection, other):
-            return understood is not None
-        one, other = folded(connection, one), folded(connection, other)
-        return tree(connection, one) == tree(connection, other)
+        return any(
+            _same_trees(connection, [tree(connection, write(query)) for query in (one, other)])
+            for write in (str, partial(folded, connection))
+        )
+
+
+def _same_trees(connection: Connection, trees: Iterable[str | None]) -> bool:
+    known = knowledge(connection)
+    one, other = (tree and meaning(tree, known) for tree in trees)
+    return one is not None and one == other
 
 
 def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -220,7 +249,7 @@ def _rule(connection: Connection, item: Item, one: str, other: str) -> bool:
             )
             for create in (one, other)
         ]
-    return understood[0] is not None and understood[0] == understood[1]
+        return _same_trees(connection, understood)
 
 
 def _domain_check(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -265,6 +294,7 @@ DECISIONS: Mapping[tuple[str, str], Decision] = {
 #: Of attributes with several values, each part is decided by itself.
 PARTS: Mapping[tuple[str, str], Decision] = {
     ("function", "arguments"): _argument,
+    ("publication", "tables"): _published,
 }
 
 PARAMETERS = {

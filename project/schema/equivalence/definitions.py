@@ -13,16 +13,30 @@ import psycopg
 from psycopg import sql
 
 from project.schema.equivalence import text
-from project.schema.equivalence.expressions import Connection, copied, plan, tree, undone
+from project.schema.equivalence.expressions import (
+    Connection,
+    copied,
+    meanings,
+    parsed,
+    plan,
+    undone,
+    with_amounts,
+)
 
-#: How an expression is understood: by the planner, or by the parser.
-Understand = Callable[[Connection, str], Any]
+#: How an expression on a table is understood.
+Understand = Callable[[Connection, str, str], Any]
+
+#: How the expressions of a definition are understood, and how its condition is. For an index is not
+#: used where a query writes its expressions in other words, whatever they mean.
+PLANNED: tuple[Understand, Understand] = (plan, plan)
+PARSED: tuple[Understand, Understand] = (parsed, parsed)
+MEANT: tuple[Understand, Understand] = (parsed, meanings)
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
 FORMER = ("text", "character varying", "integer")
 
 READ_CHECK = """
-    SELECT pg_get_expr(conbin, conrelid), NULL, contype::text, connoinherit
+    SELECT NULL, pg_get_expr(conbin, conrelid), contype::text, connoinherit
     FROM pg_constraint WHERE conname = 'reprinted' AND conrelid = %s::regclass AND contype = 'c'
 """
 
@@ -94,26 +108,36 @@ def same_definition(
     """
     if text.functions(one) != text.functions(other):
         return False
-    one, other = text.one_name_for_now(one), text.one_name_for_now(other)
+    one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
     try:
         with copied(connection, *table) as copy:
-            read = [_read(connection, kind, copy, definition) for definition in (one, other)]
-            if read[0] is None or read[1] is None:
-                return False
-            if read[0] == read[1]:
-                return True
-            parsed = [_read(connection, kind, copy, each, tree) for each in (one, other)]
-            return (
-                (parsed[0] is not None and parsed[0] == parsed[1])
-                or _is_residue(connection, kind, copy, one, other)
-                or _is_residue(connection, kind, copy, other, one)
+            for understand in (PLANNED, PARSED, MEANT):
+                read = [_read(connection, kind, copy, each, understand) for each in (one, other)]
+                if None in read:
+                    if understand is PLANNED:  # one of them cannot be made here
+                        return False
+                elif all(map(_alike, read[0], read[1])):
+                    return True
+            return _is_residue(connection, kind, copy, one, other) or _is_residue(
+                connection, kind, copy, other, one
             )
     except psycopg.Error:
         return False
 
 
+def _alike(one: object, other: object) -> bool:
+    """Tell whether two things are equal, or two meanings have one in common."""
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return bool(one & other)
+    return one == other
+
+
 def _read(
-    connection: Connection, kind: str, copy: str, definition: str, understand: Understand = plan
+    connection: Connection,
+    kind: str,
+    copy: str,
+    definition: str,
+    understand: tuple[Understand, Understand] = PLANNED,
 ) -> Any:  # noqa: ANN401
     return _after(connection, kind, copy, definition, (), understand=understand)
 
@@ -125,7 +149,7 @@ def _after(  # noqa: PLR0913
     definition: str,
     around: Iterable[str],
     *,
-    understand: Understand = plan,
+    understand: tuple[Understand, Understand] = PLANNED,
 ) -> Any:  # noqa: ANN401
     """Make a definition, perhaps between two changes, and return how it is understood then."""
     before, after = tuple(around) or ("", "")
@@ -138,8 +162,8 @@ def _after(  # noqa: PLR0913
             if row is None:
                 return None
             expressions = [
-                part and understand(connection, f"SELECT {part} FROM {copy}")  # noqa: S608
-                for part in row[:2]
+                part and how(connection, part, f"FROM {copy}")
+                for how, part in zip(understand, row, strict=False)
             ]
             if any(part and not read for part, read in zip(row, expressions, strict=False)):
                 return None

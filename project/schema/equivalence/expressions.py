@@ -10,6 +10,8 @@ from psycopg import sql
 
 from project.schema.catalog import PIN
 from project.schema.equivalence import text
+from project.schema.equivalence.knowledge import knowledge
+from project.schema.equivalence.meaning import Node, meaning
 
 Connection = psycopg.Connection[Any]
 
@@ -25,8 +27,14 @@ CONSTANT = re.compile(
     r"\(?(?:E?'(?:[^']|'')*'|-?[\d.]+|true|false|NULL)\)?(?:::[^'()]*(?:\([\d,]+\)[^'()]*)?)?"
 )
 
-#: A literal that is cast twice.
-CAST_TWICE = re.compile(rf"\((E?'(?:[^']|'')*'::{text.TYPE})\)(::{text.TYPE})", re.VERBOSE)
+#: A literal that is cast twice, or a number that is cast.
+CAST_TWICE = re.compile(rf"\((?:E?'(?:[^']|'')*'::{text.TYPE}|-?[\d.]+)\)::{text.TYPE}", re.VERBOSE)
+
+#: What a column of a query is called.
+NAMED = re.compile(r":resname (?:\\.|[^\s\\])+")
+
+#: A number that is cast to money.
+AMOUNT = re.compile(r"(?:\((?:\(-?[\d.]+\)|-?[\d.]+|'-?[\d.]+'(?:::\w+)?)\)|'[^']*')::money\b")
 
 #: Two zones in which no moment has the same date, nor either that of UTC all day.
 ZONES = ("Etc/GMT+12", "Etc/GMT-14")
@@ -35,7 +43,7 @@ ZONES = ("Etc/GMT+12", "Etc/GMT-14")
 #: ``a AT TIME ZONE b`` is ``timezone(b, a)`` in other words.
 INCIDENTAL = re.compile(
     r":(?:stmt_)?(?:location|len) -?\d+|:(?:alias|eref) (?:<>|\{ALIAS (?:[^{}\\]|\\.)*\})"
-    r"|:rtekind_join_using_alias \S+|:funcformat \d"
+    r"|:rtekind_join_using_alias \S+|:\w*format \d"
 )
 
 
@@ -51,8 +59,9 @@ def same(connection: Connection, one: str, other: str, source: str) -> bool:
     """Tell whether two expressions mean the same.
 
     The planner folds what is constant, so casts of literals and other spellings of them vanish; the
-    parser's tree holds no names of aliases. Functions of the user's are never unfolded: to call one
-    and to write what it does are two things.
+    parser's tree holds no names of aliases, and can be written in one form for all that mean the
+    same. Functions of the user's are never unfolded: to call one and to write what it does are two
+    things.
 
     Args:
         connection: In a transaction.
@@ -61,27 +70,55 @@ def same(connection: Connection, one: str, other: str, source: str) -> bool:
         source: What follows SELECT and the expression: ``FROM …``, or nothing.
 
     """
-    one, other = text.one_name_for_now(one), text.one_name_for_now(other)
+    one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
     if one == other:
         return True
     if text.functions(one) != text.functions(other):
         return False
-    for read in (plan, tree):
-        understood = read(connection, f"SELECT {one} {source}")
-        if understood is not None and understood == read(connection, f"SELECT {other} {source}"):
+    for read in (plan, parsed):
+        understood = read(connection, one, source)
+        if understood is not None and understood == read(connection, other, source):
             return True
-    return False
+    return bool(meanings(connection, one, source) & meanings(connection, other, source))
 
 
-def plan(connection: Connection, query: str) -> Any:  # noqa: ANN401
-    """Return how the planner would run a query, which is not run; None if it cannot be read."""
+def plan(connection: Connection, expression: str, source: str = "") -> Any:  # noqa: ANN401
+    """Return how the planner would ask for an expression, which is not run; None if it cannot.
+
+    Args:
+        connection: To a scratch database.
+        expression: As printed.
+        source: What follows SELECT and the expression.
+
+    """
     try:
         with undone(connection):
-            explain = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {query}"
+            explain = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT {expression} {source}"
             row = connection.execute(explain.encode()).fetchone()
     except psycopg.Error:
         return None
     return row[0][0]["Plan"] if row else None
+
+
+def parsed(connection: Connection, expression: str, source: str) -> str | None:
+    """Return how the parser reads an expression, which has no name; None if it cannot."""
+    stored = tree(connection, f"SELECT {expression} {source}")
+    return stored and NAMED.sub("", stored)
+
+
+def meanings(connection: Connection, expression: str, source: str) -> frozenset[Node]:
+    """Return what an expression means, as it is written and as the planner has folded it.
+
+    Two that have one of these in common mean the same. What the planner prints is no longer said of
+    collations, so an expression with one is taken as it is written.
+    """
+    written = [expression, with_single_casts(connection, expression)]
+    if "COLLATE" not in text.unquoted(expression):
+        planned = plan(connection, expression, source) or {}
+        written += map(text.without_limits, planned.get("Output", ()))
+    trees = (parsed(connection, each, source) for each in dict.fromkeys(written))
+    known = knowledge(connection)
+    return frozenset(meaning(tree, known) for tree in trees if tree is not None)
 
 
 def tree(connection: Connection, query: str) -> str | None:
@@ -111,10 +148,23 @@ def with_single_casts(connection: Connection, query: str) -> str:
     """Write the literals that are cast twice as the planner does, cast once."""
 
     def once(match: re.Match[str]) -> str:
-        understood = plan(connection, f"SELECT {match[0]}")
+        understood = plan(connection, match[0])
         return str(understood["Output"][0]) if understood else match[0]
 
     return CAST_TWICE.sub(once, query)
+
+
+def with_amounts(connection: Connection, expression: str) -> str:
+    """Write numbers that are cast to ``money`` as the literals that the server makes of them.
+
+    The planner does not, for it depends on ``lc_monetary`` how they look.
+    """
+
+    def amount(match: re.Match[str]) -> str:
+        row = connection.execute(f"SELECT quote_literal(({match[0]})::text)".encode()).fetchone()
+        return f"{row[0]}::money" if row else match[0]
+
+    return AMOUNT.sub(amount, expression)
 
 
 def rule(connection: Connection, create: str, relation: str, name: str) -> str | None:
@@ -156,7 +206,7 @@ def same_value(connection: Connection, one: str, other: str, kind: str) -> bool:
             bare = text.unquoted(expression)
             if UNSTEADY.search(bare) or text.functions(expression):
                 return False
-            planned = plan(connection, f"SELECT ({expression})::{kind}")
+            planned = plan(connection, f"({expression})::{kind}")
             if planned is None or CONSTANT.fullmatch(planned["Output"][0]):
                 return False
         return all(

@@ -88,6 +88,21 @@ def with_lists(text: str) -> str:
     return re.sub("\0(\\d+)\0", lambda match: literals[int(match[1])], written)
 
 
+def without_limits(text: str) -> str:
+    """Leave out the limit of a literal's type, to which the planner has cut it already."""
+    parts: list[str] = []
+    for match in TOKEN.finditer(text):
+        limited = re.fullmatch(
+            r"::(character varying|character|numeric|timestamp|time)\(\d+(?:,\d+)?\)(.*)", match[0]
+        )
+        if limited and parts and parts[-1][-1] == "'":
+            kind = "bpchar" if limited[1] == "character" else limited[1]
+            parts.append(f"::{kind}{limited[2]}")
+        else:
+            parts.append(match[0])
+    return "".join(parts)
+
+
 def casts(text: str) -> Iterator[str]:
     """Yield the types that `text` casts to."""
     for match in TOKEN.finditer(text):
@@ -109,21 +124,38 @@ def _names_kept(text: str) -> str:
     return "".join(m[0] for m in TOKEN.finditer(text) if m.lastgroup != "literal")
 
 
+#: Words that the server keeps as they are written, and what they are.
+CURRENT = {
+    "CURRENT_DATE": "(now())::date",
+    "CURRENT_TIMESTAMP": "now()",
+    "CURRENT_TIME": "(now())::time{} with time zone",
+    "LOCALTIMESTAMP": "(now())::timestamp{} without time zone",
+    "LOCALTIME": "(now())::time{} without time zone",
+    "CURRENT_ROLE": "CURRENT_USER",
+    "USER": "CURRENT_USER",
+    "CURRENT_CATALOG": "current_database()",
+    "CURRENT_SCHEMA": '"current_schema"()',
+}
+
+
 def one_name_for_now(text: str) -> str:
-    """Write ``CURRENT_TIMESTAMP`` and ``transaction_timestamp()`` as ``now()``, which they are.
+    """Write ``CURRENT_TIMESTAMP``, ``transaction_timestamp()`` and so on by means of ``now()``.
 
     Likewise ``USER`` and ``CURRENT_ROLE`` as ``CURRENT_USER``. Sources: PostgreSQL, "Date/Time
     Functions and Operators", "Current Date/Time"; "Session Information Functions".
     """
     parts = [match[0] for match in TOKEN.finditer(text)]
     for position, part in enumerate(parts):
-        following = "".join(parts[position + 1 : position + 3])
-        if part == "CURRENT_TIMESTAMP" and not following.startswith("("):
-            parts[position] = "now()"
-        elif part == "transaction_timestamp" and following == "()":
+        precision = "".join(parts[position + 1 : position + 4])
+        if part == "transaction_timestamp" and precision.startswith("()"):
             parts[position] = "now"
-        elif part in {"USER", "CURRENT_ROLE"}:
-            parts[position] = "CURRENT_USER"
+        elif part in CURRENT:
+            limited = re.fullmatch(r"\(\d\)", precision)
+            if limited:
+                parts[position + 1 : position + 4] = ["", "", ""]
+            now = "(now())::timestamp{} with time zone" if limited else "now()"
+            written = now if part == "CURRENT_TIMESTAMP" else CURRENT[part]
+            parts[position] = written.format(precision if limited else "")
     return "".join(parts)
 
 
@@ -137,6 +169,16 @@ def listed(text: str) -> list[str]:
         else:
             parts[-1] += match[0]
     return [part.strip() for part in parts]
+
+
+def with_columns_in_order(trigger: str) -> str:
+    """Sort the columns of which an update fires a trigger."""
+    return re.sub(
+        r'(?<= UPDATE OF )(?:"(?:[^"]|"")*"|[^"])*?(?= ON )',
+        lambda columns: ", ".join(sorted(listed(columns[0]))),
+        trigger,
+        count=1,
+    )
 
 
 def same_partition(one: str, other: str) -> bool:

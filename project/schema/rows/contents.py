@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from project.schema.rows.tables import TABLES, Name
+from project.schema.rows.tables import Name
+from project.schema.rows.versions import Version, versions
 
 #: A row as PostgreSQL prints it, column by column.
 Row = tuple[str | None, ...]
@@ -26,10 +28,14 @@ class Rows:
     columns: tuple[str, ...]
     key: tuple[str, ...]  # the columns of its primary key; empty without one
     rows: tuple[Row, ...]  # in the order of the key, or of the whole rows
+    #: While it is the same, so is all the rest. None where that cannot be told without reading.
+    version: str | None = field(default=None, compare=False)
 
 
 #: Every table's rows.
 Contents = Mapping[Name, Rows]
+
+NOTHING: Contents = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ class Loss:
     of_nulls: bool = False  # nothing was there but NULL, which a change to NOT NULL replaces
 
 
-COLUMNS = f"""
-    SELECT schema, name, partitioned,
+#: What a value of a user's type looks like may change without the table, as when a label of an enum
+#: is renamed; so may one that names an object.
+COLUMNS = """
+    SELECT found.oid,
         array(
             SELECT attname::text FROM pg_catalog.pg_attribute
-            WHERE attrelid = oid AND attnum > 0 AND NOT attisdropped
+            WHERE attrelid = found.oid AND attnum > 0 AND NOT attisdropped
                 AND attgenerated <> 'v'  -- is in no row, and may fail where it is computed
             ORDER BY attnum
         ),
@@ -57,9 +65,13 @@ COLUMNS = f"""
             FROM pg_catalog.pg_constraint, unnest(conkey) WITH ORDINALITY AS part (number, place)
             JOIN pg_catalog.pg_attribute ON attnum = number
             WHERE conrelid = found.oid AND contype = 'p' AND attrelid = found.oid ORDER BY place
+        ),
+        NOT EXISTS (
+            SELECT FROM pg_catalog.pg_attribute WHERE attrelid = found.oid AND attnum > 0
+                AND (atttypid >= 16384 OR atttypid::pg_catalog.regtype::text LIKE 'reg%%')
         )
-    FROM ({TABLES}) AS found
-"""  # noqa: S608 - nothing from outside
+    FROM unnest(%s::oid[]) AS found (oid)
+"""
 
 #: How values are printed must not depend on who connects.
 PRINTED = {
@@ -79,32 +91,47 @@ PRINT = sql.SQL("SELECT {}").format(
 )
 
 
-def read(connection: psycopg.Connection, leave_out: Collection[Name] = ()) -> Contents:
+def read(
+    connection: psycopg.Connection, leave_out: Collection[Name] = (), earlier: Contents = NOTHING
+) -> Contents:
     """Read the rows of all tables, as they are at one point in time.
 
     Args:
         connection: To the database; outside of a transaction.
         leave_out: Schema and name of tables that do not matter.
+        earlier: What was read of the same database; a table that was not touched since is not read
+            again.
 
     """
-    with _printing(connection), connection.cursor(row_factory=tuple_row) as cursor:
-        tables = [
-            _Table((schema, name), partitioned, tuple(columns), tuple(key))
-            for schema, name, partitioned, columns, key in cursor.execute(
-                COLUMNS.encode(), prepare=True
-            ).fetchall()
-            if (schema, name) not in leave_out
-        ]
+    with _printing(connection):
+        found = versions(connection, leave_out)
+        kept = {table.name: earlier[table.name] for table in found if _untouched(table, earlier)}
+        tables = list(_tables(connection, [each for each in found if each.name not in kept]))
         # A statement for each, none of which waits for another's answer: the server keeps the plan
         # of one whose table is still the same, and would make that of all anew.
         cursors = [
             connection.cursor(row_factory=tuple_row).execute(_rows_of(table), prepare=True)
             for table in tables
         ]
-        return {
-            table.name: table.holding(found.fetchall())
-            for table, found in zip(tables, cursors, strict=True)
+        return kept | {
+            table.name: table.holding(cursor.fetchall())
+            for table, cursor in zip(tables, cursors, strict=True)
         }
+
+
+def _untouched(table: Version, earlier: Contents) -> bool:
+    before = earlier.get(table.name)
+    return before is not None and before.version is not None and before.version == table.sign
+
+
+def _tables(connection: psycopg.Connection, found: Collection[Version]) -> Iterator["_Table"]:
+    if not found:
+        return
+    by_oid = {table.oid: table for table in found}
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        for oid, columns, key, lasting in cursor.execute(COLUMNS, [list(by_oid)], prepare=True):
+            _, name, partitioned, sign = by_oid[oid]
+            yield _Table(name, partitioned, tuple(columns), tuple(key), sign if lasting else None)
 
 
 @contextmanager
@@ -121,12 +148,13 @@ class _Table:
     partitioned: bool
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    version: str | None = field(compare=False)
 
     def holding(self, rows: list[Row]) -> Rows:
         places = [self.columns.index(column) for column in self.key] or range(len(self.columns))
         # None compares with no text.
         rows.sort(key=lambda row: [(row[place] is not None, row[place] or "") for place in places])
-        return Rows(self.columns, self.key, tuple(rows))
+        return Rows(self.columns, self.key, tuple(rows), self.version)
 
 
 @lru_cache(maxsize=4096)
@@ -152,7 +180,7 @@ def losses(before: Contents, after: Contents) -> list[Loss]:
     return [
         Loss(*name, *part)
         for name, rows in sorted(before.items())
-        if after.get(name) != rows  # mostly they are the same
+        if after.get(name) is not rows and after.get(name) != rows  # mostly they are the same
         for part in (_compared(rows, after[name]) if name in after else _all_of(rows))
     ]
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 
 import psycopg
@@ -19,6 +18,7 @@ from project.schema.rows.insertion import insert, quoted
 from project.schema.rows.order import components
 from project.schema.rows.proposals import Key, again, first, link
 from project.schema.rows.tables import TABLES, ForeignKey, Name, Table, tables
+from project.schema.rows.together import together
 
 #: How often the same rule may refuse a row before giving up on it.
 TRIES = 200
@@ -51,6 +51,7 @@ def fill(  # noqa: PLR0913
     leave_out: Collection[Name] = (),
     values: Mapping[str, Collection[str]] | None = None,
     known: Mapping[Name, Table] | None = None,
+    counts: Mapping[Name, int] | None = None,
 ) -> Filling:
     """Bring every table to so many rows; those that have them already stay as they are.
 
@@ -66,10 +67,14 @@ def fill(  # noqa: PLR0913
         values: What columns hold, where the catalog does not say it: ``public.page.params`` →
             ``["{}"]``. The key may be a pattern.
         known: What :func:`tables` has read with these values, where it was called already.
+        counts: How many rows each table has, where that is known.
 
     """
     progress = _Progress()
-    short = _short(connection, rows, leave_out)
+    if counts is None:
+        short = _short(connection, rows, leave_out)
+    else:
+        short = {name for name, count in counts.items() if count < rows}
     if not short:
         return Filling({}, {})
     with _set(connection):
@@ -123,24 +128,14 @@ def _short(connection: psycopg.Connection, rows: int, leave_out: Collection[Name
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         found = [
-            ((schema, name), _counted(schema, name, rows, partitioned=partitioned))
-            for _, schema, name, partitioned in cursor.execute(TABLES, prepare=True)
+            ((schema, name), partitioned)
+            for _, schema, name, partitioned in sorted(cursor.execute(TABLES, prepare=True))
             if (schema, name) not in leave_out
         ]
+    question = f"SELECT count(*) FROM (SELECT FROM {{}} LIMIT {rows}) AS few"  # noqa: S608
     with connection.pipeline():
-        counts = [
-            (name, connection.cursor(row_factory=scalar_row).execute(query, prepare=True))
-            for name, query in found
-        ]
-        return {name for name, count in counts if int(count.fetchone() or 0) < rows}
-
-
-@lru_cache(maxsize=4096)
-def _counted(schema: str, name: str, rows: int, *, partitioned: bool) -> bytes:
-    """Write the query for the number of a table's rows, up to so many."""
-    query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} {} LIMIT {}) AS few")
-    only = sql.SQL("" if partitioned else "ONLY")
-    return query.format(only, sql.Identifier(schema, name), rows).as_bytes()
+        counts = together(connection, question, found)
+    return {name for name, count in counts.items() if count < rows}
 
 
 def _advance(connection: psycopg.Connection, table: Table) -> None:

@@ -134,7 +134,7 @@ RULES = """
     SELECT coalesce(pg_catalog.pg_partition_root(indrelid), indrelid)::oid, relname,
         false, pg_catalog.pg_get_indexdef(indexrelid)
     FROM pg_catalog.pg_index JOIN pg_catalog.pg_class AS class ON class.oid = indexrelid
-    WHERE indisunique OR indisexclusion
+    WHERE (indisunique OR indisexclusion) AND indrelid >= 16384  -- not the system's own
     UNION ALL
     SELECT coalesce(pg_catalog.pg_partition_root(oid), oid)::oid, '', true,
         string_agg(
@@ -181,11 +181,11 @@ def tables(
 
     """
     with connection.cursor(row_factory=dict_row) as cursor:
-        found = [_Found(**row) for row in cursor.execute(TABLES, prepare=False)]
+        found = [_Found(**row) for row in cursor.execute(TABLES, prepare=True)]
         given = {"tables": [table.oid for table in found]}
-        attributes = cursor.execute(COLUMNS, given, prepare=False).fetchall()
-        rules = cursor.execute(RULES, prepare=False).fetchall()
-        keys = cursor.execute(FOREIGN_KEYS, given, prepare=False).fetchall()
+        attributes = cursor.execute(COLUMNS, given, prepare=True).fetchall()
+        rules = cursor.execute(RULES, prepare=True).fetchall()
+        keys = cursor.execute(FOREIGN_KEYS, given, prepare=True).fetchall()
     known = types(connection, {(row["type"], row["modifier"]) for row in attributes})
     columns = {
         oid: tuple(_column(row, known) for row in rows) for oid, rows in _grouped(attributes)

@@ -33,11 +33,7 @@ TYPES = """
             WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
         ) AS fields
     FROM pg_catalog.pg_type AS type
-    WHERE typtype <> 'p' AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS space
-            ON space.oid = relnamespace
-        WHERE pg_class.oid = typrelid AND nspname IN ('pg_catalog', 'information_schema')
-    )
+    WHERE type.oid = ANY (%s::oid[])
 """
 
 #: A type and its modifier, as a column has them.
@@ -56,10 +52,22 @@ def types(connection: psycopg.Connection, uses: Iterable[Use]) -> dict[Use, Type
     What a domain takes, or a type that this module never heard of, is found out by asking the
     server: its checks may call functions.
     """
+    uses = sorted(uses)
+    catalog: dict[int, dict[str, Any]] = {}
+    wanted = {oid for oid, _ in uses}
     with connection.cursor(row_factory=dict_row) as cursor:
-        catalog = {row["oid"]: row for row in cursor.execute(TYPES, prepare=False)}
+        while wanted:  # and then those that they are made of
+            rows = cursor.execute(TYPES, [list(wanted)], prepare=True).fetchall()
+            catalog |= {row["oid"]: row for row in rows}
+            wanted = {oid for row in rows for oid in _made_of(row)} - catalog.keys()
     known: dict[Use, Type] = {}
-    return {use: _resolve(connection, catalog, known, use) for use in sorted(uses)}
+    return {use: _resolve(connection, catalog, known, use) for use in uses}
+
+
+def _made_of(row: dict[str, Any]) -> Iterator[int]:
+    beneath = (row["element"], row["base"], row["bound"], row["range"])
+    yield from filter(None, beneath)
+    yield from (oid for oid, _ in row["fields"])
 
 
 def _resolve(

@@ -1,10 +1,10 @@
 """One revision of a walk proved: up, down, up again, with rows in the tables."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from project.schema import extensions, rows, scratch
+from project.schema import extensions, scratch
 from project.schema.finding import Finding
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, SourceError
@@ -26,7 +26,7 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         SourceError: the upgrade fails on empty tables, too.
 
     """
-    for table, reason in _filled(walk).items():
+    for table, reason in walk.fill(walk.rows()).items():
         yield Finding(
             "table-not-filled",
             f"No row could be made for {'.'.join(table)}, so revision {revision.revision}"
@@ -83,7 +83,7 @@ def repeat(walk: Walk, revision: Revision) -> None:
         SourceError: a step fails.
 
     """
-    _filled(walk)
+    walk.fill()
     # Whether an empty downgrade matters is the one thing that has to be looked at.
     before = walk.catalog() if revision.empty_downgrade else None
     walk.upgrade(revision)
@@ -134,10 +134,10 @@ def _assumed(walk: Walk, revision: Revision) -> Finding:
         SourceError: it fails without any rows as well.
 
     """
-    rows.clear(walk.connection, walk.leave_out)
+    walk.clear()
     walk.upgrade(revision)
     if not revision.downgrade_raises:
-        _filled(walk)
+        walk.fill()
         walk.downgrade(revision)
     declared = ASSUMES.search(Path(revision.path).read_text())
     return about(
@@ -147,20 +147,6 @@ def _assumed(walk: Walk, revision: Revision) -> Finding:
         f" {declared[1] if declared else ''}",
         level="note",
     )
-
-
-def _filled(walk: Walk) -> Mapping[tuple[str, str], str]:
-    """Fill the tables, and return those that no row could be made for."""
-    if not walk.rows_per_table:
-        return {}
-    filling = rows.fill(
-        walk.connection,
-        seed=walk.seed,
-        rows=walk.rows_per_table,
-        leave_out=walk.leave_out,
-        values=walk.project.values,
-    )
-    return filling.refused
 
 
 def blame_no_revision(walk: Walk, error: SourceError) -> None:

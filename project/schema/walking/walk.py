@@ -1,6 +1,6 @@
 """Where a walk through a history goes on: a scratch database, one revision further or back."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ from project.schema import rows, scratch
 from project.schema.catalog import read
 from project.schema.configuration import Project
 from project.schema.connections import Connection, connected
+from project.schema.rows import Contents
 from project.schema.snapshot import Snapshot
 from project.schema.source import Revision, Source, SourceError
 
@@ -36,6 +37,8 @@ class Walk:
     begun: int = 0  # how often it was begun
     refusals: list[SourceError] = field(default_factory=list)  # of steps
     last: Snapshot | None = None  # the catalog as last read
+    held: Contents = field(default_factory=dict)  # the rows as last read
+    holds: bool = False  # whether they are still what was read
 
     def begin_after(self, number: int) -> bool:
         """Begin anew, without rows, after so many revisions.
@@ -64,7 +67,7 @@ class Walk:
         copy = scratch.database(self.server, template=str(self.untouched.database))
         self.database = self.stage.enter_context(copy)
         self.connection = self.stage.enter_context(connected(self.database))
-        self.last = None
+        self.last, self.held, self.holds = None, {}, False
         self.begun += 1
         return one_by_one
 
@@ -77,7 +80,7 @@ class Walk:
         self._step(self.source.step_down, revision)
 
     def _step(self, take: Callable[[sa.URL, str], None], revision: Revision) -> None:
-        self.last = None
+        self.last, self.holds = None, False
         try:
             take(self.database, revision.revision)
         except SourceError as error:
@@ -95,11 +98,39 @@ class Walk:
             self.last = read(self.connection, self.leave_out)
         return self.last
 
-    def rows(self) -> rows.Contents:
+    def rows(self) -> Contents:
         """Read the rows of all tables; nothing, where rows are not to be proved."""
         if not self.rows_per_table:
             return {}
-        return rows.read(self.connection, self.leave_out)
+        if not self.holds:
+            self.held = rows.read(self.connection, self.leave_out, self.held)
+            self.holds = True
+        return self.held
+
+    def fill(self, held: Contents | None = None) -> Mapping[tuple[str, str], str]:
+        """Fill the tables, and return those that no row could be made for.
+
+        Args:
+            held: Their rows, if they have just been read.
+
+        """
+        if not self.rows_per_table:
+            return {}
+        filling = rows.fill(
+            self.connection,
+            seed=self.seed,
+            rows=self.rows_per_table,
+            leave_out=self.leave_out,
+            values=self.project.values,
+            counts=None if held is None else {name: len(t.rows) for name, t in held.items()},
+        )
+        self.holds = self.holds and not filling.inserted
+        return filling.refused
+
+    def clear(self) -> None:
+        """Take all rows out of the tables."""
+        rows.clear(self.connection, self.leave_out)
+        self.holds = False
 
 
 @contextmanager
