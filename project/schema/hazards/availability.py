@@ -29,6 +29,15 @@ BOUNDED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+#: A condition that any part of the rows may satisfy, however few of those here do.
+ANY_PART = re.compile(
+    r"\bIS\s+(?:NOT\s+)?(?:NULL|DISTINCT|TRUE|FALSE)\b|<>|!=|\bNOT\s+(?:IN|LIKE|ILIKE|EXISTS)\b",
+    re.IGNORECASE,
+)
+
+#: A condition that picks rows by a value.
+PICKS = re.compile(r"(?<![<>!])=")
+
 #: The condition of an index that serves to find who refers: NULL refers to nobody.
 WHERE_THERE = re.compile(r" WHERE \(\w+ IS NOT NULL\)$")
 
@@ -187,17 +196,30 @@ class Judge:
         told: set[tuple[str, int, str]] = set()
         for statement, work in total.values():
             identity = (statement.file, statement.line, str(work.table))
-            if self._counts(work) and identity not in told:
+            sure = self._counts(work)
+            if (sure or self._may_be_most(statement, work)) and identity not in told:
                 told.add(identity)
-                yield self._bulk(statement, work)
+                yield self._bulk(statement, work, sure=sure)
 
-    def _bulk(self, statement: Statement, work: Work) -> Finding:
+    def _may_be_most(self, statement: Statement, work: Work) -> bool:
+        """Whether a few rows were changed here, and others may hold many such."""
+        _, _, condition = re.sub(r"\s+", " ", statement.sql).upper().partition(" WHERE ")
+        return (
+            work.kind in ("update", "delete")
+            and self.sizes.matters(work.table)
+            and ANY_PART.search(condition) is not None
+            and PICKS.search(condition) is None
+        )
+
+    def _bulk(self, statement: Statement, work: Work, *, sure: bool) -> Finding:
         done = actions(statement.sql)[0]
+        part = "" if sure else " here, and however many there are in production,"
         return Finding(
             "rows-locked-in-bulk",
             f"{work.rows} of {work.table.rows} rows of {work.table} are"
-            f" {DONE[work.kind]} in one transaction and stay locked to its end"
+            f" {DONE[work.kind]}{part} in one transaction and stay locked to its end"
             f"{self.sizes.how_long((work,))}.",
+            level="error" if sure else "warning",
             object=f"table {work.table}",
             found=f"{work.rows} rows {DONE[work.kind]}{self.sizes.rows(work.table)}",
             remedy=advice.rewrite(done, (work,)),

@@ -15,6 +15,12 @@ from project.schema.snapshot import Item, Key, Snapshot
 #: A constraint that says nothing of the rows there are.
 UNCHECKED = re.compile(r"\bNOT\s+(?:VALID|ENFORCED)\b", re.IGNORECASE)
 
+#: Expressions that take any value.
+WRAPPED = re.compile(
+    r"\bUSING\s*\(?\s*(?:to_jsonb?|convert_to|quote_literal|left|substr|substring)\s*\(",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -65,6 +71,8 @@ class Conditions:
         elif action.kind in ("unique", "primary key", "index"):
             yield from self._duplicates(action)
             yield from self._too_long(action, statement)
+            if action.kind == "primary key":
+                yield from self._nulls_of_key(action, statement)
         elif action.kind == "exclude":
             yield "may-fail-duplicates"
 
@@ -91,6 +99,12 @@ class Conditions:
             return
         # Without a scan a valid check proves it; and where a NULL was, the migration filled it.
         if statement.work and (action.table, action.column) not in self.nulls:
+            yield "may-fail-null"
+
+    def _nulls_of_key(self, action: Action, statement: Statement) -> Iterator[str]:
+        columns = (part.strip() for part in action.column.split(","))
+        parts = (replace(action, column=column) for column in columns)
+        if any(list(self._nulls(part, statement)) for part in parts):
             yield "may-fail-null"
 
     def _duplicates(self, action: Action) -> Iterator[str]:
@@ -171,6 +185,8 @@ class Conditions:
     def _may_not_fit(self, action: Action) -> bool:
         old, new = self._column(action.table, action.column), self._after(action)
         if old is None or new is None:
+            return False
+        if WRAPPED.search(action.text):
             return False
         return not fits(str(old.attributes["type"]), str(new.attributes["type"]))
 

@@ -233,6 +233,8 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         return True  # spaces and the order of members mean nothing
     if types[1] == "bytea":
         return True  # the expression says how it is encoded, and only that can be taken back
+    if types[1] in ("json", "jsonb") and _answer(_unwrapped(other, one), connection):
+        return True  # the same text, as a string of JSON
     if set(types) == INSTANTS:
         query = sql.SQL(SAME_CLOCK).format(sql.Literal(other), sql.Literal(one))
     elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
@@ -246,6 +248,11 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
         )
     # Without a way back for the server, there is none to lose anything on.
     return _answer(query, connection) is not False
+
+
+def _unwrapped(json: str, text: str) -> sql.Composed:
+    """Ask whether a string of JSON is a text."""
+    return sql.SQL("SELECT {}::jsonb #>> '{{}}' = {}").format(sql.Literal(json), sql.Literal(text))
 
 
 def _means(text: str, value: str, type_: str, connection: Connection) -> bool:

@@ -6,7 +6,7 @@ what any release sends; *may break* is what it may send, for it was legal.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
@@ -96,7 +96,7 @@ def broken(
         if code:
             cause = _cause(change)
             if _speaks_of_schema(change, code) and _is_unused(change, cause, unused):
-                code, cause = _MAY, f"{cause}. {BY_HAND}"
+                code, cause = MAY, f"{cause}. {BY_HAND}"
             groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
     certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
     for (code, table, cause), group in groups.items():
@@ -115,7 +115,7 @@ def _is_unused(change: Change, cause: str, unused: set[str]) -> bool:
 def _speaks_of_schema(change: Change, code: str) -> bool:
     """Tell that the statement fails for what it names, whatever the values are."""
     values = change.after.sqlstate.startswith(OF_VALUES)
-    return code == "old-release-breaks" or (code == _MAY and not values)
+    return code == "old-release-breaks" or (code == MAY and not values)
 
 
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
@@ -135,11 +135,11 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         level=CODES[code].level,
         object=f"table {table}",
         found=shown.probe.statement[:500],
-        remedy=_SEARCH if BY_HAND in cause else _ADVICE.get(code, ""),
+        remedy=_SEARCH if BY_HAND in cause else ADVICE.get(code, ""),
     )
 
 
-_ADVICE = {
+ADVICE = {
     "old-release-breaks": "# expand, deploy, contract: add the new beside the old and keep both in"
     " step;\n# release code that does without the old; only then, in a later release, take it away",
     "old-release-loses-rows": "# release code that reads the rows where they will be, before they"
@@ -161,18 +161,18 @@ def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
     if after.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
         return ""  # it is the greatest number of all that is compared
     if after.sqlstate == DENIED and _is_exception(change):
-        return _MAY
+        return MAY
     if after.sqlstate == BAD_TEXT and "enum" in after.message:
         return "old-release-breaks"
     others = after.constraint and after.sqlstate != CHECKED and not _numbered_anew(change)
     if others and _is_old(change, before):
         return ""  # other rows are there: a consequence of what is told elsewhere
     if after.sqlstate == NOT_NULL:
-        return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
+        return "old-release-breaks" if probe.usual and _left_out(change, before) else MAY
     if after.sqlstate == UNIQUE:
-        return "old-release-breaks" if _numbered_anew(change) else _MAY
+        return "old-release-breaks" if _numbered_anew(change) else MAY
     if after.sqlstate.startswith(OF_VALUES) or not probe.usual:
-        return _MAY
+        return MAY
     return "old-release-breaks"
 
 
@@ -193,7 +193,7 @@ def _is_exception(change: Change) -> bool:
     return "for sequence" in said or ("row-level security" in said and change.partly)
 
 
-_MAY = "old-release-may-break"
+MAY = "old-release-may-break"
 
 
 def _left_out(change: Change, before: Snapshot) -> bool:
@@ -236,27 +236,3 @@ def _cause(change: Change) -> str:
     if change.after.sqlstate.startswith("22"):
         message = re.sub(r': ".*', "", message)  # which value it is does not matter
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
-
-
-def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Tell that a rule on which rows that are there may fail is one for those to come, too.
-
-    Of rows that an expression makes alike, no statement above may have hit upon two.
-    """
-    told = {f.object for f in findings if f.code in ("old-release-breaks", _MAY)}
-    for finding in findings:
-        about = finding.object
-        if (
-            finding.code == "may-fail-duplicates"
-            and about.startswith("table ")
-            and about not in told
-        ):
-            told.add(about)
-            yield replace(
-                finding,
-                code=_MAY,
-                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on"
-                " for a row that is like another one.",
-                level=CODES[_MAY].level,
-                remedy=_ADVICE[_MAY],
-            )

@@ -98,25 +98,65 @@ def _labels(difference: Difference, name: str) -> Iterator[Finding]:
 
 #: A sequence by its identity, and the table whose column owns it.
 SEQUENCES = """
-    SELECT class.oid::int8, class.relname, owner.refobjid IS NOT NULL
+    SELECT class.oid::int8, nspname, class.relname, owner.refobjid IS NOT NULL
     FROM pg_class AS class
+    JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
     LEFT JOIN pg_depend AS owner ON owner.classid = 'pg_class'::regclass
         AND owner.objid = class.oid AND owner.refobjsubid > 0 AND owner.deptype IN ('a', 'i')
     WHERE relkind = 'S'
 """
 
 
-def renamed_sequences(before: Mapping[int, Relation], connection: Connection) -> Iterator[Finding]:
-    """Find sequences that a column owns, and that are called otherwise now."""
-    for oid, name, owned in connection.execute(SEQUENCES):
-        old = before.get(oid)
-        if old is not None and owned and old.name != name:
+def owned_sequences(
+    before: Mapping[int, Relation], catalog: Snapshot, after: Snapshot, connection: Connection
+) -> Iterator[Finding]:
+    """Find sequences that a column owned, and that are called otherwise now or are gone."""
+    now = {oid: (schema, name, owned) for oid, schema, name, owned in connection.execute(SEQUENCES)}
+    names = {(schema, name) for schema, name, _ in now.values()}
+    gone = {item.key.name[:2] for item in catalog.of_kind("column") if item.key not in after.items}
+    for oid, old in before.items():
+        if old.kind != "S":
+            continue
+        _, name, owned = now.get(oid, ("", "", False))
+        table = before.get(old.parent)
+        if owned and old.name != name:
             yield _noted(
                 _MAY,
                 f"The sequence {old} is called {name} now; who names it in nextval(), currval() or"
                 " setval() fails.",
                 f"sequence {old}",
                 f"# take its name from pg_get_serial_sequence() first, or keep {old.name}",
+            )
+        elif oid not in now and table and (old.schema, old.name) not in names:
+            if (table.schema, table.name) in gone:
+                continue  # with its column, which is told
+            yield _noted(
+                _MAY,
+                f"The sequence {old} is gone; who names it in nextval(), currval() or setval()"
+                " fails.",
+                f"sequence {old}",
+                "# drop it a release after the last caller",
+            )
+
+
+def rules_of_partitions(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
+    """Find new rules that take the place of what is sent to a partition by its own name.
+
+    Rows that come by way of the partitioned table are not asked for them ("CREATE RULE"), so no
+    statement on that one shows it.
+    """
+    for item in after.of_kind("rule"):
+        table = before.items.get(Key("table", item.key.name[:2]))
+        definition = str(item.attributes["definition"])
+        instead = re.search(r"\bDO\s+INSTEAD\b", definition)
+        if item.key not in before.items and table and table.attributes["partition of"] and instead:
+            name = _shown(item.key.name[:2])
+            yield _noted(
+                _MAY,
+                f"What is sent to the partition {name} by its own name is replaced by the rule"
+                f" {item.key.name[-1]}; what comes by way of the partitioned table is not.",
+                f"table {name}",
+                "# a trigger on the partition applies to both",
             )
 
 
