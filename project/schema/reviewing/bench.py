@@ -11,8 +11,8 @@ from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
-from project.schema.hazards import availability, data, failure
-from project.schema.reviewing import compatibility, consequences, probing, touched
+from project.schema.hazards import data, failure, references
+from project.schema.reviewing import compatibility, consequences, probing, sequences, touched
 from project.schema.reviewing.attempts import Stand, both, left_nothing, same_failure, thin, whole
 from project.schema.reviewing.observation import Observation
 from project.schema.reviewing.observe import observe, relations
@@ -176,11 +176,13 @@ class Bench:
             if work.kind in ("delete", "empty")
         }
         trial.findings += data.lost(rows_before, rows_after, connection, deleted)
-        found = compatibility.changes(running.asked, stand.old, new)
+        new = running.as_owner(stand.old, new)
+        stranger = running.role == probing.made_role(connection)
+        found = compatibility.changes(running.asked, stand.old, new, stranger=stranger)
         unused = running.unused(stand.old, new)
         trial.findings += self._compatibility(trial, found, unused, connection)
         trial.findings += failure.invalid_indexes(before, after, observation.own)
-        trial.findings += availability.references_without_index(before, after)
+        trial.findings += references.without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
         trial.findings += self._there_and_back(trial, stand, rows_before, rolled_back)
         return trial
@@ -204,12 +206,13 @@ class Bench:
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
-        yield from compatibility.broken(found, trial.before, lost, unused)
+        yield from compatibility.broken(found, trial.before, trial.after, lost, unused)
         differing = differences(trial.before, trial.after)
         yield from consequences.of_catalog(differing, trial.before, trial.after)
+        yield from sequences.of_catalog(differing)
         yield from consequences.references(trial.before, trial.after)
         yield from consequences.rules_of_partitions(trial.before, trial.after)
-        yield from consequences.owned_sequences(
+        yield from sequences.renamed_or_gone(
             trial.observation.before, trial.before, trial.after, connection
         )
 

@@ -97,7 +97,7 @@ def _condition(item: Item) -> tuple[tuple[str, ...], str]:
 def _columns(item: Item, before: Snapshot) -> frozenset[str]:
     """Return the columns of a check that were there before, if it is one and enforced."""
     definition = str(item.attributes["definition"])
-    if not definition.startswith("CHECK") or definition.endswith("NOT ENFORCED"):
+    if not definition.startswith("CHECK") or not item.attributes["enforced"]:
         return frozenset()
     table = item.key.name[:2]
     return frozenset(
