@@ -204,7 +204,7 @@ class Judge:
             work.kind in ("update", "delete")
             and self.sizes.matters(work.table)
             and ANY_PART.search(condition) is not None
-            and PICKS.search(condition) is None
+            and PICKS.search(condition.partition("(SELECT")[0]) is None
         )
 
     def _bulk(self, statement: Statement, work: Work, *, sure: bool) -> Finding:

@@ -26,7 +26,12 @@ def renamed_or_gone(
     """Find sequences that a column owned, and that are called otherwise now or are gone."""
     now = {oid: (schema, name, owned) for oid, schema, name, owned in connection.execute(SEQUENCES)}
     names = {(schema, name) for schema, name, _ in now.values()}
-    gone = {item.key.name[:2] for item in catalog.of_kind("column") if item.key not in after.items}
+    gone = {
+        item.key.name[:2]
+        for item in catalog.of_kind("column")
+        if item.key not in after.items
+        or (item.attributes["identity"] and not after.items[item.key].attributes["identity"])
+    }
     for oid, old in before.items():
         if old.kind != "S":
             continue
@@ -42,7 +47,7 @@ def renamed_or_gone(
             )
         elif oid not in now and table and (old.schema, old.name) not in names:
             if (table.schema, table.name) in gone:
-                continue  # with its column, which is told
+                continue  # with its column or its identity, which is told
             yield noted(
                 MAY,
                 f"The sequence {old} is gone; who names it in nextval(), currval() or setval()"
