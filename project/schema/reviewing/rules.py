@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.hazards.fitting import fits
+from project.schema.hazards.fitting import STRINGS, fits
 from project.schema.reviewing.compatibility import ADVICE, MAY
 from project.schema.snapshot import Item, Key, Snapshot
 
@@ -38,8 +38,8 @@ def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
 def of_checks(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) -> Iterator[Finding]:
     """Tell that a new check is one for rows to come, where no statement above was refused by it.
 
-    One in place of another on the same columns may as well allow more; there, what is refused is
-    all that is known.
+    Both ends of numbers and dates were sent; of texts there is no end. One in place of another on
+    the same columns may as well allow more; there, what is refused is all that is known.
     """
     told = {f.object for f in findings if f.code in ("old-release-breaks", MAY)}
     kept = {_condition(item) for item in before.of_kind("constraint")}
@@ -52,7 +52,8 @@ def of_checks(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) ->
         columns = _columns(item, before)
         about = f"table {'.'.join(item.key.name[:2]).removeprefix('public.')}"
         new = _condition(item) not in kept and (item.key.name[:2], columns) not in replaced
-        if columns and new and about not in told and not _holds(item, columns, before):
+        texts = any(_is_endless(item.key.name[:2], column, before) for column in columns)
+        if texts and new and about not in told and not _holds(item, columns, before):
             told.add(about)
             definition = str(item.attributes["definition"])
             yield Finding(
@@ -105,6 +106,12 @@ def _columns(item: Item, before: Snapshot) -> frozenset[str]:
         for word in re.findall(r"\w+", definition)
         if Key("column", (*table, word)) in before.items
     )
+
+
+def _is_endless(table: tuple[str, ...], column: str, before: Snapshot) -> bool:
+    """Whether a type has more kinds of values than can be sent."""
+    type_ = str(before.items[Key("column", (*table, column))].attributes["type"])
+    return type_.startswith((*STRINGS, "json", "bytea")) or type_.endswith("[]")
 
 
 def _holds(item: Item, columns: frozenset[str], before: Snapshot) -> bool:
