@@ -68,7 +68,10 @@ def of_checks(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) ->
 
 
 def of_types(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Tell that a narrower type is narrower for values to come, such as those of a key."""
+    """Tell that a narrower integer is narrower for values to come, such as those of a key.
+
+    Of keys only such values are sent as there are; of other columns, and types, the ends are.
+    """
     told = {f.object for f in findings if f.code in ("old-release-breaks", MAY)}
     for item in before.of_kind("column"):
         table, column = item.key.name[:2], item.key.name[-1]
@@ -77,7 +80,8 @@ def of_types(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) -> 
         if new is None or about in told or Key("table", table) not in before.items:
             continue
         old_type, new_type = str(item.attributes["type"]), str(new.attributes["type"])
-        if old_type != new_type and not fits(old_type, new_type):
+        integers = {old_type, new_type} <= {"smallint", "integer", "bigint"}
+        if integers and not fits(old_type, new_type):
             told.add(about)
             yield Finding(
                 MAY,
