@@ -71,8 +71,9 @@ def _is_wrapped(pairs: Sequence[tuple[str, str | None]]) -> bool:
     As of a text that becomes a string of JSON, or the one member of an array.
     """
     apart = len({other for _, other in pairs}) == len({one for one, _ in pairs})
-    seen = sum(bool(one) and one in (other or "") for one, other in pairs)
-    return apart and seen * 2 > len(pairs)
+    changed = [(one, other or "") for one, other in pairs if one != other]
+    seen = sum(bool(one) and one in other for one, other in changed)
+    return apart and seen * 2 > len(changed)
 
 
 def _means(text: str, value: str, type_: str, connection: Connection) -> bool:
