@@ -14,7 +14,6 @@ from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.reviewing.observation import Lock, Observation, Relation, Statement, Work
 from project.schema.reviewing.sizes import Sizes
-from project.schema.snapshot import Snapshot
 
 #: To change so many rows of a table, and such a part of it, is to change it in bulk.
 FEW, BULK = 3, 0.1
@@ -29,8 +28,14 @@ BOUNDED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-#: The condition of an index that serves to find who refers: NULL refers to nobody.
-WHERE_THERE = re.compile(r" WHERE \(\w+ IS NOT NULL\)$")
+#: A condition that any part of the rows may satisfy, however few of those here do.
+ANY_PART = re.compile(
+    r"\bIS\s+(?:NOT\s+)?(?:NULL|DISTINCT|TRUE|FALSE)\b|<>|!=|\bNOT\s+(?:IN|LIKE|ILIKE|EXISTS)\b",
+    re.IGNORECASE,
+)
+
+#: A condition that picks rows by a value.
+PICKS = re.compile(r"(?<![<>!])=")
 
 WORDS = {
     "rewrite": "is written anew",
@@ -76,7 +81,7 @@ class Judge:
         modest = all(action.kind in MODEST for action in done)
         if not modest and (own := _own(work, locks)):
             yield self._under_own_lock(statement, work, own, done)
-            return
+            locks = {table: lock for table, lock in locks.items() if table not in own}
         for table, lock in locks.items():
             first = holders.get((statement.transaction, lock.relation.oid), statement)
             yield Finding(
@@ -187,58 +192,36 @@ class Judge:
         told: set[tuple[str, int, str]] = set()
         for statement, work in total.values():
             identity = (statement.file, statement.line, str(work.table))
-            if self._counts(work) and identity not in told:
+            sure = self._counts(work)
+            if (sure or self._may_be_most(statement, work)) and identity not in told:
                 told.add(identity)
-                yield self._bulk(statement, work)
+                yield self._bulk(statement, work, sure=sure)
 
-    def _bulk(self, statement: Statement, work: Work) -> Finding:
+    def _may_be_most(self, statement: Statement, work: Work) -> bool:
+        """Whether a few rows were changed here, and others may hold many such."""
+        _, _, condition = re.sub(r"\s+", " ", statement.sql).upper().partition(" WHERE ")
+        return (
+            work.kind in ("update", "delete")
+            and self.sizes.matters(work.table)
+            and ANY_PART.search(condition) is not None
+            and PICKS.search(condition.partition("(SELECT")[0]) is None
+        )
+
+    def _bulk(self, statement: Statement, work: Work, *, sure: bool) -> Finding:
         done = actions(statement.sql)[0]
+        part = "" if sure else " here, and however many there are in production,"
         return Finding(
             "rows-locked-in-bulk",
             f"{work.rows} of {work.table.rows} rows of {work.table} are"
-            f" {DONE[work.kind]} in one transaction and stay locked to its end"
+            f" {DONE[work.kind]}{part} in one transaction and stay locked to its end"
             f"{self.sizes.how_long((work,))}.",
+            level="error" if sure else "warning",
             object=f"table {work.table}",
             found=f"{work.rows} rows {DONE[work.kind]}{self.sizes.rows(work.table)}",
             remedy=advice.rewrite(done, (work,)),
             path=statement.file,
             line=statement.line,
         )
-
-
-def references_without_index(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
-    """Find new foreign keys whose columns no index begins with."""
-    begins: dict[tuple[str, ...], list[list[str]]] = {}
-    for item in after.items.values():
-        definition = str(item.attributes.get("definition", ""))
-        indexed = item.key.kind == "index" or definition.startswith(("PRIMARY KEY", "UNIQUE"))
-        partial = " WHERE " in definition and not WHERE_THERE.search(definition)
-        if indexed and not partial:
-            begins.setdefault(item.key.name[:2], []).append(_columns(definition))
-    for item in after.of_kind("constraint"):
-        definition = str(item.attributes["definition"])
-        if item.key in before.items or not definition.startswith("FOREIGN KEY"):
-            continue
-        columns = _columns(definition)
-        found = begins.get(item.key.name[:2], [])
-        if not any(set(each[: len(columns)]) == set(columns) for each in found):
-            table = ".".join(item.key.name[:2]).removeprefix("public.")
-            listed = ", ".join(columns)
-            code = CODES["reference-without-index"]
-            yield Finding(
-                code.name,
-                f"No index of {table} begins with {listed}: whoever deletes a row that it refers to"
-                " reads all of it.",
-                level=code.level,
-                object=f"table {table}",
-                found=definition,
-                remedy=advice.index(table, columns),
-            )
-
-
-def _columns(definition: str) -> list[str]:
-    inside = re.search(r"\(([^()]*)\)", definition)
-    return [part.strip() for part in inside[1].split(",")] if inside else []
 
 
 def _own(work: tuple[Work, ...], locks: Mapping[str, Lock]) -> dict[str, Lock]:

@@ -8,12 +8,20 @@ from project.schema.finding import Finding, Level
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
-from project.schema.hazards.fitting import fits, is_unlimited
+from project.schema.hazards.fitting import fits, is_unlimited, is_unsized
 from project.schema.reviewing.observation import Observation, Statement
 from project.schema.snapshot import Item, Key, Snapshot
 
 #: A constraint that says nothing of the rows there are.
 UNCHECKED = re.compile(r"\bNOT\s+(?:VALID|ENFORCED)\b", re.IGNORECASE)
+
+#: Expressions that take any value.
+TAKES_ANY = re.compile(
+    r"\s*\(?\s*(?:to_jsonb?|convert_to|quote_literal|left|substr|substring)\s*\(", re.IGNORECASE
+)
+
+#: What refuses some values: a cast, division, a function of somebody's.
+REFUSES = re.compile(r"::|\bCAST\b|/|\w\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,8 @@ class Conditions:
         elif action.kind in ("unique", "primary key", "index"):
             yield from self._duplicates(action)
             yield from self._too_long(action, statement)
+            if action.kind == "primary key":
+                yield from self._nulls_of_key(action, statement)
         elif action.kind == "exclude":
             yield "may-fail-duplicates"
 
@@ -91,6 +101,12 @@ class Conditions:
             return
         # Without a scan a valid check proves it; and where a NULL was, the migration filled it.
         if statement.work and (action.table, action.column) not in self.nulls:
+            yield "may-fail-null"
+
+    def _nulls_of_key(self, action: Action, statement: Statement) -> Iterator[str]:
+        columns = (part.strip() for part in action.column.split(","))
+        parts = (replace(action, column=column) for column in columns)
+        if any(list(self._nulls(part, statement)) for part in parts):
             yield "may-fail-null"
 
     def _duplicates(self, action: Action) -> Iterator[str]:
@@ -172,10 +188,20 @@ class Conditions:
         old, new = self._column(action.table, action.column), self._after(action)
         if old is None or new is None:
             return False
+        using = re.search(r"\bUSING\b(.*)", action.text, re.IGNORECASE | re.DOTALL)
+        if using and _takes_any(using[1], str(new.attributes["type"])):
+            return False
         return not fits(str(old.attributes["type"]), str(new.attributes["type"]))
 
     def _after(self, action: Action) -> Item | None:
         return self.after.items.get(Key("column", (*self._name(action.table), action.column)))
+
+
+def _takes_any(expression: str, type_: str) -> bool:
+    """Whether an expression refuses no value: it cuts, wraps or compares."""
+    if TAKES_ANY.match(expression):
+        return True
+    return REFUSES.search(expression) is None and is_unsized(type_)
 
 
 #: A new column whose values in the rows there are may refer to nothing, or fail its check.

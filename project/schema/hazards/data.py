@@ -4,17 +4,14 @@ A table that is renamed keeps its oid and a column its number, so neither a rena
 taken for a loss, and a column that is dropped and made again under its name is one.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-import psycopg
-from psycopg import sql
-
 from project.schema.connections import Connection
 from project.schema.finding import Finding
+from project.schema.hazards import casts
 from project.schema.hazards.codes import CODES
-from project.schema.hazards.fitting import STRINGS
+from project.schema.hazards.fitting import rounded
 from project.schema.rows import Contents, Loss, Rows, losses, read
 
 Name = tuple[str, str]
@@ -29,14 +26,6 @@ TABLES = """
     FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 """
-
-INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
-
-#: Half of the digits go, and what is left is printed as what was there.
-ROUNDED = ("double precision", "real")
-
-#: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
-SAME_CLOCK = "SELECT extract(epoch FROM {}::timestamp - {}::timestamp) % 1 = 0"
 
 
 @dataclass(frozen=True)
@@ -103,6 +92,7 @@ def lost(
         and before.tables[table.oid].is_partition
         and not table.is_partition
     }
+    told: set[tuple[str, str]] = set()  # rows without a key may be compared in several ways
     for loss in losses(before.contents, as_before):
         name = (loss.schema, loss.table)
         if loss.column is None and detached and name in as_before:
@@ -110,11 +100,19 @@ def lost(
         if loss.column is None and name in kept and _as_many(before, as_before, name):
             yield _renumbered(loss)
             continue
-        yield from _finding(loss, before, as_before, types, connection)
+        for finding in _finding(loss, before, as_before, types, connection):
+            if (finding.code, finding.object) not in told:
+                told.add((finding.code, finding.object))
+                yield finding
     for (schema, table, column), changed in types.items():
-        if changed == ROUNDED and before.contents.get((schema, table)):
-            about = f"{schema}.{table}.{column}".removeprefix("public.")
-            yield _cast(about, changed, "1.1 → 1.100000023841858, printed as 1.1")
+        about = f"{schema}.{table}.{column}".removeprefix("public.")
+        example = rounded(*changed)
+        if (
+            example
+            and before.contents.get((schema, table))
+            and ("cast-loses-data", f"column {about}") not in told
+        ):
+            yield _cast(about, changed, example)
 
 
 def _as_many(before: Picture, after: Mapping[Name, Rows], name: Name) -> bool:
@@ -184,7 +182,7 @@ def _finding(
     if loss.column not in after[name].columns:
         yield _about("column-lost", f"The column {table}.{loss.column} is dropped.", about, loss)
     elif changed := types.get((*name, loss.column)):
-        if example := _not_cast_back(
+        if example := casts.not_cast_back(
             loss.column, before.contents[name], after[name], changed, connection
         ):
             yield _cast(f"{table}.{loss.column}", changed, example)
@@ -205,69 +203,6 @@ def _cast(column: str, types: tuple[str, str], example: str) -> Finding:
 def _is_value(loss: Loss) -> bool:
     """Tell a value that was there from a NULL that is filled in."""
     return ": NULL →" not in loss.example
-
-
-def _not_cast_back(
-    column: str, old: Rows, new: Rows, types: tuple[str, str], connection: Connection
-) -> str:
-    """Return an example of a value that the new type does not give back, "" if there is none."""
-    before = [row[old.columns.index(column)] for row in old.rows]
-    after = [row[new.columns.index(column)] for row in new.rows]
-    if len(before) != len(after):
-        return ""
-    pairs = [(one, other) for one, other in zip(before, after, strict=True) if one is not None]
-    if any(other is not None for _, other in pairs):
-        # A cast that makes NULL of some values only is none: an UPDATE did that.
-        pairs = [(one, other) for one, other in pairs if other is not None]
-    for one, other in pairs:
-        if one == other or _equal(one, other, types, connection):
-            continue
-        return f"{one!r} → {other!r}"[:200]
-    return ""
-
-
-def _equal(one: str, other: str | None, types: tuple[str, str], connection: Connection) -> bool:
-    if other is None:
-        return False
-    if types == ("json", "jsonb"):
-        return True  # spaces and the order of members mean nothing
-    if types[1] == "bytea":
-        return True  # the expression says how it is encoded, and only that can be taken back
-    if set(types) == INSTANTS:
-        query = sql.SQL(SAME_CLOCK).format(sql.Literal(other), sql.Literal(one))
-    elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
-        return True
-    else:
-        query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
-            sql.Literal(other),
-            *(sql.SQL(name) for name in reversed(types)),
-            sql.Literal(one),
-            sql.SQL(types[0]),
-        )
-    # Without a way back for the server, there is none to lose anything on.
-    return _answer(query, connection) is not False
-
-
-def _means(text: str, value: str, type_: str, connection: Connection) -> bool:
-    """Whether a text was the same value all along, however it was written."""
-    whole = re.sub(r"\(.*?\)", "", type_)  # which neither cuts nor rounds
-    if whole in STRINGS:
-        return False
-    query = sql.SQL("SELECT {}::{} = {}::{}").format(
-        sql.Literal(text), sql.SQL(whole), sql.Literal(value), sql.SQL(whole)
-    )
-    return bool(_answer(query, connection))
-
-
-def _answer(query: sql.Composed, connection: Connection) -> bool | None:
-    """Ask the server, in UTC; None if it refuses, or does not know."""
-    try:
-        with connection.transaction():
-            connection.execute("SET LOCAL timezone = 'UTC'")
-            found = connection.execute(query).fetchone()
-    except psycopg.Error:
-        return None
-    return bool(found and found[0])
 
 
 def _about(code: str, message: str, about: str, loss: Loss) -> Finding:

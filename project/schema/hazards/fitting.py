@@ -28,6 +28,8 @@ ROUNDED = {
 
 def fits(old: str, new: str) -> bool:
     """Whether no value of a type is refused by another."""
+    if old.endswith("[]") and new.endswith("[]"):
+        return fits(old.removesuffix("[]"), new.removesuffix("[]"))
     (one, old_size), (other, new_size) = _measured(old), _measured(new)
     if other in STRINGS and new_size is None:
         return True
@@ -61,3 +63,27 @@ def _measured(type_: str) -> tuple[str, tuple[int, int] | None]:
     if found is None:
         return type_, None
     return found[1] + found[4], (int(found[2]), int(found[3] or 0))
+
+
+def is_unsized(type_: str) -> bool:
+    """Whether a type has no limit of its own in parentheses."""
+    return _measured(type_)[1] is None
+
+
+def rounded(old: str, new: str) -> str:
+    """Return an example of a value that is rounded to another one without an error, or ""."""
+    (one, old_size), (other, new_size) = _measured(old), _measured(new)
+    if (one, other) == ("double precision", "real"):
+        return "1.1 → 1.100000023841858, printed as 1.1"
+    places = new_size[1] if new_size else 0
+    if other == "numeric" and new_size:
+        cut = one in ("real", "double precision") or (
+            one == "numeric" and (old_size is None or old_size[1] > places)
+        )
+    else:
+        broken = one in ("real", "double precision") or (
+            one == "numeric" and (old_size is None or old_size[1] > 0)
+        )
+        cut = broken and other in ("smallint", "integer", "bigint")
+    digit = "0" * places + "4"
+    return f"0.{digit} → {'0.' + '0' * places if places else '0'}" if cut else ""

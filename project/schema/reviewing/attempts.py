@@ -1,7 +1,9 @@
 """Attempts at a migration, on ever fewer of the rows on which it fails."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -13,6 +15,9 @@ from project.schema.reviewing.probing import Outcome
 from project.schema.reviewing.running import Running
 
 Name = tuple[str, str]
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 #: Which of ``touched.LESS`` takes all rows away.
 NOTHING = len(touched.LESS)
@@ -27,6 +32,7 @@ class Stand:
 
     database: sa.URL
     connection: Connection
+    other: Connection  # for what can be done at the same time
     running: Running
     old: list[Outcome]  # how what the release sends ends before the migration
     taken: dict[str, int] = field(default_factory=dict)  # which rows of a table are gone, if any
@@ -44,6 +50,14 @@ class Stand:
             replace(old, rows=min(old.rows, now.rows))
             for old, now in zip(self.old, fewer, strict=True)
         ]
+
+
+def both(one: Callable[[], One], other: Callable[[], Other]) -> tuple[One, Other]:
+    """Do two things at the same time, each of which waits for a server of its own connection."""
+    with ThreadPoolExecutor(1) as aside:
+        first = aside.submit(one)
+        second = other()
+        return first.result(), second
 
 
 def left_nothing(observation: Observation) -> bool:

@@ -11,11 +11,11 @@ from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.connections import Connection, connected
 from project.schema.finding import Finding
-from project.schema.hazards import availability, data, failure
-from project.schema.reviewing import compatibility, consequences, probing, touched
-from project.schema.reviewing.attempts import Stand, left_nothing, same_failure, thin, whole
+from project.schema.hazards import data, failure, references
+from project.schema.reviewing import compatibility, consequences, probing, sequences, touched
+from project.schema.reviewing.attempts import Stand, both, left_nothing, same_failure, thin, whole
 from project.schema.reviewing.observation import Observation
-from project.schema.reviewing.observe import observe
+from project.schema.reviewing.observe import observe, relations
 from project.schema.reviewing.running import RolledBack, Running
 from project.schema.snapshot import Snapshot, differences
 from project.schema.source import Revision, Source, SourceError
@@ -88,8 +88,11 @@ class Bench:
         """Run the revisions as they are, to see what they touch."""
         copy = scratch.database(self.server, template=str(self.base.database))
         with copy as database, connected(database) as connection:
-            before = read(connection, self.leave_out)
-            observation = observe(self.source, database, self.plan.target)
+            with connected(database) as other:
+                before, known = both(
+                    lambda: read(other, self.leave_out), lambda: relations(connection)
+                )
+            observation = observe(self.source, database, self.plan.target, known)
             after = read(connection, self.leave_out)
         return Trial(observation, before, after)
 
@@ -146,25 +149,25 @@ class Bench:
         with (
             nullcontext(self.base) if in_place else copy as database,
             connected(database) as connection,
+            connected(database) as other,
             probing.application_role(connection) as role,
         ):
             running = Running(connection, database, role, self.models, self.wanted)
             old = running.begin(self.leave_out)
             if running.refused:
                 self.models, self.said = None, f"not known: {running.refused}"
-            yield Stand(database, connection, running, old)
+            yield Stand(database, connection, other, running, old)
 
     def _attempt(self, stand: "Stand", before: Snapshot, thinned: Mapping[str, int]) -> Trial:
         database, connection, running = stand.database, stand.connection, stand.running
         stand.take_away(thinned)
         rows_before = data.picture(connection, self.wanted, self.leave_out)
         self.nulls = frozenset(touched.nulls(rows_before))
-        observation = observe(self.source, database, self.plan.target)
+        observation = observe(self.source, database, self.plan.target, relations(connection))
         if observation.failure is not None:
             return Trial(observation, before, before)
-        after = read(connection, self.leave_out)
+        after, new = both(lambda: read(stand.other, self.leave_out), running.again)
         trial = Trial(observation, before, after)
-        new = running.again()
         rows_after = data.picture(connection, self._still_wanted(rows_before), self.leave_out)
         deleted = {
             work.table.oid
@@ -173,15 +176,15 @@ class Bench:
             if work.kind in ("delete", "empty")
         }
         trial.findings += data.lost(rows_before, rows_after, connection, deleted)
-        found = compatibility.changes(running.asked, stand.old, new)
+        new = running.as_owner(stand.old, new)
+        stranger = running.role == probing.made_role(connection)
+        found = compatibility.changes(running.asked, stand.old, new, stranger=stranger)
         unused = running.unused(stand.old, new)
         trial.findings += self._compatibility(trial, found, unused, connection)
         trial.findings += failure.invalid_indexes(before, after, observation.own)
-        trial.findings += availability.references_without_index(before, after)
+        trial.findings += references.without_index(before, after)
         rolled_back = RolledBack(self.source, database, running.role, self.wanted)
-        trial.findings += self._there_and_back(
-            trial, database, connection, rows_before, rolled_back
-        )
+        trial.findings += self._there_and_back(trial, stand, rows_before, rolled_back)
         return trial
 
     def _still_wanted(self, before: data.Picture) -> "set[Name | int] | None":
@@ -203,21 +206,25 @@ class Bench:
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
-        yield from compatibility.broken(found, trial.before, lost, unused)
+        yield from compatibility.broken(found, trial.before, trial.after, lost, unused)
         differing = differences(trial.before, trial.after)
         yield from consequences.of_catalog(differing, trial.before, trial.after)
+        yield from sequences.of_catalog(differing)
         yield from consequences.references(trial.before, trial.after)
-        yield from consequences.renamed_sequences(trial.observation.before, connection)
+        yield from consequences.rules_of_partitions(trial.before, trial.after)
+        yield from sequences.renamed_or_gone(
+            trial.observation.before, trial.before, trial.after, connection
+        )
 
     def _there_and_back(
         self,
         trial: Trial,
-        database: sa.URL,
-        connection: Connection,
+        stand: Stand,
         rows_before: data.Picture,
         new_release: RolledBack,
     ) -> Iterator[Finding]:
         """Go down again, and up again, all revisions together, and compare with what was."""
+        database, connection = stand.database, stand.connection
         first, last = self.plan.revisions[0], self.plan.revisions[-1]
         if irreversible := [r for r in self.plan.revisions if r.downgrade_raises]:
             yield from map(undoing.irreversible, irreversible)
@@ -226,12 +233,13 @@ class Bench:
             return  # several heads, which is told: there is no one way back
         new_release.begin()
         to = f"{first.revision}@{(*first.down_revisions, 'base')[0]}"
-        trial.down = observe(self.source, database, to, down=True)
+        trial.down = observe(self.source, database, to, relations(connection), down=True)
         if trial.down.failure is not None:
             yield undoing.failed(last, "downgrade", trial.down.failure)
             return
-        trial.rolled_back = tuple(new_release.broken())
-        restored = differences(trial.before, read(connection, self.leave_out))
+        now, broken = both(lambda: read(stand.other, self.leave_out), new_release.broken)
+        trial.rolled_back = tuple(broken)
+        restored = differences(trial.before, now)
         yield from undoing.not_the_same(last, "downgrade", restored)
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)

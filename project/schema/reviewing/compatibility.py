@@ -6,13 +6,13 @@ what any release sends; *may break* is what it may send, for it was legal.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
 from project.schema.reviewing.probe import Probe, Relation
 from project.schema.reviewing.probing import Outcome
-from project.schema.snapshot import Key, Snapshot
+from project.schema.snapshot import Item, Key, Snapshot
 
 #: Classes of errors that speak of the value: another one would have passed.
 OF_VALUES = ("22", "23")
@@ -33,6 +33,7 @@ class Change:
     after: Outcome
     partly: bool = False  # others of its kind still work on that table
     found: bool = False  # the row that it speaks of is there as before
+    stranger: bool = False  # it is sent by a role that nobody has granted anything but us
 
     @property
     def swallowed(self) -> bool:
@@ -46,9 +47,22 @@ class Change:
 
 
 def changes(
-    asked: Sequence[Probe], before: Sequence[Outcome], after: Sequence[Outcome]
+    asked: Sequence[Probe],
+    before: Sequence[Outcome],
+    after: Sequence[Outcome],
+    *,
+    stranger: bool = False,
 ) -> list[Change]:
-    """Return what worked before and ends differently now."""
+    """Return what worked before and ends differently now.
+
+    Args:
+        asked: The statements.
+        before: How they ended before.
+        after: How they end now, in the same order.
+        stranger: Whether the role that sends them was made for that, because the migrations speak
+            of none; the service may as well be the owner of all.
+
+    """
     served = {
         (str(probe.relation), probe.kind)
         for probe, new in zip(asked, after, strict=True)
@@ -65,7 +79,14 @@ def changes(
         return bool(relation.key) and all(looked.get((str(relation), c)) for c in relation.key)
 
     return [
-        Change(probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation))
+        Change(
+            probe,
+            old,
+            new,
+            (str(probe.relation), probe.kind) in served,
+            found(probe.relation),
+            stranger,
+        )
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -78,13 +99,18 @@ def _drifted(old: Outcome, new: Outcome) -> list[tuple[str, str]]:
 
 
 def broken(
-    found: Sequence[Change], before: Snapshot, lost: set[str], unused: set[str]
+    found: Sequence[Change],
+    before: Snapshot,
+    after: Snapshot,
+    lost: set[str],
+    unused: set[str],
 ) -> Iterator[Finding]:
     """Tell what breaks and what may break, each table and cause once.
 
     Args:
         found: What ended differently.
         before: The catalog as the release knows it.
+        after: The catalog as it is now.
         lost: Tables whose rows the migration deletes, which is told elsewhere.
         unused: Tables on which what the release's models send still works, and ``table.column``
             of those that the models have not.
@@ -92,11 +118,11 @@ def broken(
     """
     groups: dict[tuple[str, str, str], list[Change]] = {}
     for change in found:
-        code = _code(change, before, lost)
+        code = _code(change, before, after, lost)
         if code:
             cause = _cause(change)
             if _speaks_of_schema(change, code) and _is_unused(change, cause, unused):
-                code, cause = _MAY, f"{cause}. {BY_HAND}"
+                code, cause = MAY, f"{cause}. {BY_HAND}"
             groups.setdefault((code, str(change.probe.relation), cause), []).append(change)
     certain = {(table, cause) for code, table, cause in groups if code == "old-release-breaks"}
     for (code, table, cause), group in groups.items():
@@ -115,7 +141,7 @@ def _is_unused(change: Change, cause: str, unused: set[str]) -> bool:
 def _speaks_of_schema(change: Change, code: str) -> bool:
     """Tell that the statement fails for what it names, whatever the values are."""
     values = change.after.sqlstate.startswith(OF_VALUES)
-    return code == "old-release-breaks" or (code == _MAY and not values)
+    return code == "old-release-breaks" or (code == MAY and not values)
 
 
 def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Finding:
@@ -135,11 +161,11 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         level=CODES[code].level,
         object=f"table {table}",
         found=shown.probe.statement[:500],
-        remedy=_SEARCH if BY_HAND in cause else _ADVICE.get(code, ""),
+        remedy=_SEARCH if BY_HAND in cause else ADVICE.get(code, ""),
     )
 
 
-_ADVICE = {
+ADVICE = {
     "old-release-breaks": "# expand, deploy, contract: add the new beside the old and keep both in"
     " step;\n# release code that does without the old; only then, in a later release, take it away",
     "old-release-loses-rows": "# release code that reads the rows where they will be, before they"
@@ -154,25 +180,25 @@ BY_HAND = "The release's models send nothing that fails; SQL written by hand may
 _SEARCH = "# look for it in SQL that is written by hand, in reports and in other services"
 
 
-def _code(change: Change, before: Snapshot, lost: set[str]) -> str:
-    probe, after = change.probe, change.after
-    if not after.sqlstate:
+def _code(change: Change, before: Snapshot, after: Snapshot, lost: set[str]) -> str:
+    probe, ended = change.probe, change.after
+    if not ended.sqlstate:
         return _of_success(change, lost)
-    if after.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
+    if ended.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
         return ""  # it is the greatest number of all that is compared
-    if after.sqlstate == DENIED and _is_exception(change):
-        return _MAY
-    if after.sqlstate == BAD_TEXT and "enum" in after.message:
+    if ended.sqlstate == DENIED and _is_exception(change):
+        return MAY
+    if ended.sqlstate == BAD_TEXT and "enum" in ended.message:
         return "old-release-breaks"
-    others = after.constraint and after.sqlstate != CHECKED and not _numbered_anew(change)
-    if others and _is_old(change, before):
+    others = ended.constraint and ended.sqlstate != CHECKED and not _numbered_anew(change)
+    if others and _is_old(change, before, after):
         return ""  # other rows are there: a consequence of what is told elsewhere
-    if after.sqlstate == NOT_NULL:
-        return "old-release-breaks" if probe.usual and _left_out(change, before) else _MAY
-    if after.sqlstate == UNIQUE:
-        return "old-release-breaks" if _numbered_anew(change) else _MAY
-    if after.sqlstate.startswith(OF_VALUES) or not probe.usual:
-        return _MAY
+    if ended.sqlstate == NOT_NULL:
+        return "old-release-breaks" if probe.usual and _left_out(change, before) else MAY
+    if ended.sqlstate == UNIQUE:
+        return "old-release-breaks" if _numbered_anew(change) else MAY
+    if ended.sqlstate.startswith(OF_VALUES) or not probe.usual:
+        return MAY
     return "old-release-breaks"
 
 
@@ -190,10 +216,12 @@ def _of_success(change: Change, lost: set[str]) -> str:
 def _is_exception(change: Change) -> bool:
     """Tell a right that is missed where the release need not use it, or not for all rows."""
     said = change.after.message
-    return "for sequence" in said or ("row-level security" in said and change.partly)
+    if "row-level security" in said:
+        return change.partly
+    return change.stranger or "for sequence" in said
 
 
-_MAY = "old-release-may-break"
+MAY = "old-release-may-break"
 
 
 def _left_out(change: Change, before: Snapshot) -> bool:
@@ -205,13 +233,19 @@ def _left_out(change: Change, before: Snapshot) -> bool:
     return column is None or not column.attributes["nullable"]
 
 
-def _is_old(change: Change, before: Snapshot) -> bool:
-    """Whether the rule that refuses was there before."""
+def _is_old(change: Change, before: Snapshot, after: Snapshot) -> bool:
+    """Whether the rule that refuses was there before, as it is now."""
     name = change.after.constraint
     return any(
-        item.key.kind in ("constraint", "index") and item.key.name[-1] == name
+        item.key.kind in ("constraint", "index")
+        and item.key.name[-1] == name
+        and _said(item) == _said(after.items.get(item.key, item))
         for item in before.items.values()
     )
+
+
+def _said(item: Item) -> str:
+    return str(item.attributes["definition"]).removesuffix(" NOT VALID")
 
 
 def _numbered_anew(change: Change) -> bool:
@@ -232,31 +266,9 @@ def _cause(change: Change) -> str:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
+    if change.stranger and message.startswith("permission denied"):
+        message += ", unless the service is its owner"
     message = NO_COLUMN.sub(r'column "\1" does not exist', message)
     if change.after.sqlstate.startswith("22"):
         message = re.sub(r': ".*', "", message)  # which value it is does not matter
     return re.sub(r': "x{20,}.*', "", message).rstrip(".")
-
-
-def of_duplicates(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Tell that a rule on which rows that are there may fail is one for those to come, too.
-
-    Of rows that an expression makes alike, no statement above may have hit upon two.
-    """
-    told = {f.object for f in findings if f.code in ("old-release-breaks", _MAY)}
-    for finding in findings:
-        about = finding.object
-        if (
-            finding.code == "may-fail-duplicates"
-            and about.startswith("table ")
-            and about not in told
-        ):
-            told.add(about)
-            yield replace(
-                finding,
-                code=_MAY,
-                message=f"INSERT and UPDATE on {about.removeprefix('table ')} fail from now on"
-                " for a row that is like another one.",
-                level=CODES[_MAY].level,
-                remedy=_ADVICE[_MAY],
-            )

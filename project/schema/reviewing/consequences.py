@@ -6,15 +6,13 @@ whoever called it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from project.schema.connections import Connection
 from project.schema.finding import Finding, Level
 from project.schema.hazards.codes import CODES
-from project.schema.reviewing.observation import Relation
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
-_MAY = "old-release-may-break"
+MAY = "old-release-may-break"
 
 
 def of_catalog(
@@ -25,33 +23,11 @@ def of_catalog(
     for difference in differing:
         key, kind = difference.key, difference.key.kind
         name = ".".join(key.name).removeprefix("public.")
-        if kind == "column" and difference.attribute == "type" and key in after.items:
-            enum = str(difference.expected).removeprefix("public.")
-            if enum.rpartition(".")[2] in enums:
-                yield _noted(
-                    _MAY,
-                    f"{name} is no {enum} any more; drivers that name a parameter's"
-                    " type (asyncpg) fail to compare it.",
-                    f"column {name}",
-                    "# release code first that knows the new type",
-                )
-            yield _noted(
-                "prepared-statements",
-                f"The type of {name} changes: each open connection that has prepared a statement"
-                " with it fails once.",
-                f"column {name}",
-                "# close the pool's connections afterwards, or set prepare_threshold=None",
-            )
-        elif kind == "column" and difference.attribute == "nullable" and difference.found is True:
-            yield _noted(
-                "old-release-reads-new-values",
-                f"{name} may be NULL now; the release still running has never met one there.",
-                f"column {name}",
-                "# release code first that reads a NULL",
-            )
+        if kind == "column":
+            yield from _of_column(difference, name, enums, after)
         elif kind == "table" and difference.attribute == "persistence":
             if difference.found == "unlogged":
-                yield _noted(
+                yield noted(
                     "not-crash-safe",
                     f"{name} becomes UNLOGGED: it is empty after a crash, and on every replica.",
                     f"table {name}",
@@ -59,20 +35,70 @@ def of_catalog(
                 )
         elif kind == "enum" and difference.attribute == "values":
             yield from _labels(difference, name)
-        elif kind == "enum" and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
+        elif kind == "enum" and difference.found is MISSING and _is_used(name, before):
+            yield noted(
+                MAY,
                 f"The enum {name} is gone; drivers that name a parameter's type (asyncpg) fail.",
                 f"enum {name}",
                 "",
             )
-        elif kind in ("function", "sequence") and difference.found is MISSING:
-            yield _noted(
-                "old-release-may-break",
-                f"The {kind} {name} is gone; whoever calls it fails.",
-                f"{kind} {name}",
+        elif kind == "function" and difference.found is MISSING and not _takes_over(key, after):
+            yield noted(
+                MAY,
+                f"The function {name} is gone; whoever calls it fails.",
+                f"function {name}",
                 "# drop it a release after the last caller",
             )
+
+
+def _of_column(
+    difference: Difference, name: str, enums: Collection[str], after: Snapshot
+) -> Iterator[Finding]:
+    if difference.attribute == "type" and difference.key in after.items:
+        enum = str(difference.expected).removeprefix("public.")
+        if enum.rpartition(".")[2] in enums:
+            yield noted(
+                MAY,
+                f"{name} is no {enum} any more; drivers that name a parameter's"
+                " type (asyncpg) fail to compare it.",
+                f"column {name}",
+                "# release code first that knows the new type",
+            )
+        yield noted(
+            "prepared-statements",
+            f"The type of {name} changes: each open connection that has prepared a statement"
+            " with it fails once.",
+            f"column {name}",
+            "# close the pool's connections afterwards, or set prepare_threshold=None",
+        )
+    elif difference.attribute == "nullable" and difference.found is True:
+        yield noted(
+            "old-release-reads-new-values",
+            f"{name} may be NULL now; the release still running has never met one there.",
+            f"column {name}",
+            "# release code first that reads a NULL",
+        )
+
+
+def _takes_over(function: Key, after: Snapshot) -> bool:
+    """Whether another function takes the calls of one: its arguments, and more with defaults."""
+    schema, name = function.name
+    called, _, arguments = name.partition("(")
+    arguments = arguments.removesuffix(")")
+    begin = f"{called}({arguments}," if arguments else f"{called}("
+    return any(
+        item.key != function
+        and item.key.name[0] == schema
+        and item.key.name[1].startswith(begin)
+        and " DEFAULT " in str(item.attributes["arguments"])
+        for item in after.of_kind("function")
+    )
+
+
+def _is_used(type_: str, catalog: Snapshot) -> bool:
+    """Whether a column is of a type, or of an array of it."""
+    shown = (str(item.attributes["type"]) for item in catalog.of_kind("column"))
+    return any(each.removeprefix("public.").removesuffix("[]") == type_ for each in shown)
 
 
 def _labels(difference: Difference, name: str) -> Iterator[Finding]:
@@ -80,7 +106,7 @@ def _labels(difference: Difference, name: str) -> Iterator[Finding]:
     assert isinstance(old, tuple)  # noqa: S101
     assert isinstance(new, tuple)  # noqa: S101
     if added := [str(label) for label in new if label not in old]:
-        yield _noted(
+        yield noted(
             "old-release-reads-new-values",
             f"Once the new release writes {', '.join(map(repr, added))}, the one still running"
             f" reads a label of {name} that it does not know: SQLAlchemy raises LookupError.",
@@ -96,27 +122,24 @@ def _labels(difference: Difference, name: str) -> Iterator[Finding]:
         )
 
 
-#: A sequence by its identity, and the table whose column owns it.
-SEQUENCES = """
-    SELECT class.oid::int8, class.relname, owner.refobjid IS NOT NULL
-    FROM pg_class AS class
-    LEFT JOIN pg_depend AS owner ON owner.classid = 'pg_class'::regclass
-        AND owner.objid = class.oid AND owner.refobjsubid > 0 AND owner.deptype IN ('a', 'i')
-    WHERE relkind = 'S'
-"""
+def rules_of_partitions(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
+    """Find new rules that take the place of what is sent to a partition by its own name.
 
-
-def renamed_sequences(before: Mapping[int, Relation], connection: Connection) -> Iterator[Finding]:
-    """Find sequences that a column owns, and that are called otherwise now."""
-    for oid, name, owned in connection.execute(SEQUENCES):
-        old = before.get(oid)
-        if old is not None and owned and old.name != name:
-            yield _noted(
-                _MAY,
-                f"The sequence {old} is called {name} now; who names it in nextval(), currval() or"
-                " setval() fails.",
-                f"sequence {old}",
-                f"# take its name from pg_get_serial_sequence() first, or keep {old.name}",
+    Rows that come by way of the partitioned table are not asked for them ("CREATE RULE"), so no
+    statement on that one shows it.
+    """
+    for item in after.of_kind("rule"):
+        table = before.items.get(Key("table", item.key.name[:2]))
+        definition = str(item.attributes["definition"])
+        instead = re.search(r"\bDO\s+INSTEAD\b", definition)
+        if item.key not in before.items and table and table.attributes["partition of"] and instead:
+            name = _shown(item.key.name[:2])
+            yield noted(
+                MAY,
+                f"What is sent to the partition {name} by its own name is replaced by the rule"
+                f" {item.key.name[-1]}; what comes by way of the partitioned table is not.",
+                f"table {name}",
+                "# a trigger on the partition applies to both",
             )
 
 
@@ -132,8 +155,8 @@ def references(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
         other = Key("table", _name(found[1]))
         if other in before.items and other.name != item.key.name[:2] and _is_new(item, before):
             table, name = _shown(item.key.name[:2]), _shown(other.name)
-            yield _noted(
-                _MAY,
+            yield noted(
+                MAY,
                 f"Once the new release has rows of {table} refer to rows of {name}, the one still"
                 " running cannot delete these.",
                 f"table {name}",
@@ -160,8 +183,9 @@ def _shown(name: tuple[str, ...]) -> str:
     return ".".join(name).removeprefix("public.")
 
 
-def _noted(
+def noted(
     code: str, message: str, about: str, advice: str, *, level: Level | None = None
 ) -> Finding:
+    """Make a finding of what follows from a catalog."""
     level = level or CODES[code].level
     return Finding(code, message, level=level, object=about, remedy=advice)

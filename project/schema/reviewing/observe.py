@@ -40,7 +40,20 @@ SETTINGS = {
 PART = 0.5
 
 
-def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) -> Observation:
+Told = Mapping[str, Any]
+
+#: What was there before the first statement, by oid.
+Before = Mapping[int, Told]
+
+
+def observe(
+    source: Source,
+    database: sa.URL,
+    to: str,
+    before: Before | None = None,
+    *,
+    down: bool = False,
+) -> Observation:
     """Upgrade a scratch database and observe every statement.
 
     Args:
@@ -48,13 +61,14 @@ def observe(source: Source, database: sa.URL, to: str, *, down: bool = False) ->
         database: A scratch database, which stands where the migration begins; best with rows, and
             analyzed, so that their number is known.
         to: A revision, ``heads``, ``+1``.
+        before: What :func:`relations` has just told, where there is a connection to ask.
         down: Whether to downgrade instead.
 
     Raises:
         SourceError: the project's process ended. A migration that fails is part of the answer.
 
     """
-    return _observed(database, lambda: source.watch(database, to, down=down))
+    return _observed(database, lambda: source.watch(database, to, down=down), before)
 
 
 def observe_file(source: Source, database: sa.URL, path: Path) -> Observation:
@@ -69,19 +83,30 @@ def observe_file(source: Source, database: sa.URL, path: Path) -> Observation:
         SourceError: the project's process ended. A migration that fails is part of the answer.
 
     """
-    return _observed(database, lambda: source.watch_file(database, path))
+    return _observed(database, lambda: source.watch_file(database, path), None)
 
 
-def _observed(database: sa.URL, watch: Callable[[], Watched]) -> Observation:
-    with connected(database) as connection:
-        prepare(connection)
-        before = _relations(connection)
+def _observed(database: sa.URL, watch: Callable[[], Watched], before: Before | None) -> Observation:
+    if before is None:
+        with connected(database) as connection:
+            before = relations(connection)
     watched = watch()
     return Observation(
         tuple(_statements(watched.statements, before)),
         watched.failure,
         {oid: _relation(told) for oid, told in before.items()},
     )
+
+
+def relations(connection: "psycopg.Connection[Any]") -> Before:
+    """Tell what there is before a migration, and have it observed from now on.
+
+    A new session opens each relation for the first time, which takes it longer than all the rest;
+    one that has done so already need not.
+    """
+    prepare(connection)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {told["oid"]: told for told in cursor.execute(RELATIONS.encode())}
 
 
 def prepare(connection: "psycopg.Connection[Any]") -> None:
@@ -91,14 +116,6 @@ def prepare(connection: "psycopg.Connection[Any]") -> None:
         command = sql.SQL("ALTER DATABASE {} SET {} = {}")
         connection.execute(command.format(name, sql.Identifier(setting), sql.Literal(value)))
     connection.execute("SELECT pg_stat_force_next_flush()")
-
-
-Told = Mapping[str, Any]
-
-
-def _relations(connection: "psycopg.Connection[Any]") -> dict[int, Told]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return {told["oid"]: told for told in cursor.execute(RELATIONS.encode())}
 
 
 def _relation(told: Told) -> Relation:

@@ -97,6 +97,11 @@ def _kind(type_: str) -> str:
     return KINDS.get(type_, "str")
 
 
+def made_role(connection: "psycopg.Connection[Any]") -> str:
+    """Name the role that stands for the service where the migrations speak of none."""
+    return f"{connection.info.dbname}_service"
+
+
 @contextmanager
 def application_role(connection: "psycopg.Connection[Any]") -> Iterator[str | None]:
     """Yield a role as the service has it: not the owner, with what it was granted.
@@ -113,7 +118,7 @@ def application_role(connection: "psycopg.Connection[Any]") -> Iterator[str | No
     if granted is not None:
         yield granted[0]
         return
-    name = f"{connection.info.dbname}_service"
+    name = made_role(connection)
     role = sql.Identifier(name)
     try:
         connection.execute(sql.SQL("CREATE ROLE {}").format(role))

@@ -7,7 +7,6 @@ after are compared, and what the release still running would send is sent before
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -19,11 +18,11 @@ from project.schema.finding import Finding, Report
 from project.schema.hazards.actions import actions
 from project.schema.hazards.availability import MODEST, Judge
 from project.schema.hazards.conditions import Conditions
-from project.schema.reviewing import compatibility, policy
+from project.schema.reviewing import policy, rules
 from project.schema.reviewing.bench import Bench, Plan, Trial
 from project.schema.reviewing.observation import MODES, Observation, Statement
 from project.schema.reviewing.page import Reviewed, page
-from project.schema.reviewing.previous import previous
+from project.schema.reviewing.previous import Release
 from project.schema.reviewing.sizes import Sizes
 from project.schema.selection import Selection
 
@@ -69,29 +68,26 @@ def review(  # noqa: PLR0913
     """
     with ExitStack() as stack:
         base = stack.enter_context(scratch.database(server))
+        project.begin(base)
         source = stack.enter_context(project.open(base))
+        release = stack.enter_context(Release(project, base, running))
+        progress("reading the migrations")
         if isinstance(chosen, Selection):
             chosen = chosen.or_new_work(source)
         plan = Plan.of(source, chosen)
-        files = [revision.path for revision in plan.revisions]
-        old = stack.enter_context(previous(project, files, running))
-        models = stack.enter_context(old.project.open(base)) if old.project else None
-        project.begin(base)
+        release.take([revision.path for revision in plan.revisions])
         progress("bringing a database to where production stands")
-        with ThreadPoolExecutor(1) as aside:
-            # A copy is made of a database that nobody uses, so this must be over by then.
-            importing = [aside.submit(models.imports)] if models else []
-            for revision in plan.base:
-                source.upgrade(base, revision)
-            wait(importing)  # whether it succeeded, those say who ask the models something
+        for revision in plan.base:
+            source.upgrade(base, revision)
+        release.wait()  # a copy is made of a database that nobody uses
         bench = Bench(
             server,
             base,
             source,
             plan,
             [source.version_table()],
-            models=models,
-            said=old.said,
+            models=release.models,
+            said=release.said,
             values=project.values,
         )
         found = examine(bench, sizes or Sizes(), progress)
@@ -136,7 +132,9 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
         for finding in conditions.findings(trial.observation)
         if (finding.code, finding.line) not in told
     ]
-    findings += compatibility.of_duplicates(findings)
+    findings += rules.of_duplicates(findings)
+    findings += rules.of_checks(trial.before, trial.after, findings)
+    findings += rules.of_types(trial.before, trial.after, findings)
     return Review(trial, tuple(findings))
 
 

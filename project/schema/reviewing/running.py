@@ -65,6 +65,28 @@ class Running:
             found += map(_outcome, told["sent"])
         return found
 
+    def as_owner(self, old: Sequence[Outcome], new: Sequence[Outcome]) -> list[Outcome]:
+        """Replace refusals of a role that was made for this by what its owner meets, if worse.
+
+        What is new has been granted to nobody; behind that may stand what fails for everybody.
+        """
+        found = list(new)
+        if self.role != probing.made_role(self.connection):
+            return found
+        refused = [
+            place
+            for place, (one, other) in enumerate(zip(old, new, strict=True))
+            if other.message.startswith("permission denied") and not one.sqlstate
+            if not self.asked[place].by_models
+        ]
+        asked = [self.asked[place] for place in refused]
+        for place, outcome in zip(
+            refused, probing.outcomes(self.connection, asked, None), strict=True
+        ):
+            if outcome.sqlstate or outcome.rows < old[place].rows:
+                found[place] = outcome
+        return found
+
     def unused(self, before: Sequence[Outcome], after: Sequence[Outcome]) -> set[str]:
         """Return the tables on which all that the models send still works, or that they lack.
 

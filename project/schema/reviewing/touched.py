@@ -39,6 +39,7 @@ def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set
     before = observation.before
     known = {(relation.schema, relation.name): relation for relation in before.values()}
     named_ones = _differing(catalog, later) | _of_failures(observation)
+    named_ones |= set(_of_rights(observation))
     relations = [known[name] for name in named_ones & known.keys()]
     for statement in observation.own:
         relations += [lock.relation for lock in statement.locks]
@@ -88,6 +89,27 @@ def _of_failures(observation: Observation) -> set[Name]:
     """Name what statements that failed would have touched."""
     failed = (statement for statement in observation.own if statement.error)
     return {named(a.table) for statement in failed for a in actions(statement.sql) if a.table}
+
+
+#: Rights on a whole schema, or a role that is no member of another any more.
+REVOKED = re.compile(
+    r"\bREVOKE\s+[^;]*?\bON\s+(?:ALL\s+\w+\s+IN\s+)?SCHEMA\s+(?P<schemas>[^;]*?)\s+FROM\b"
+    r"|\bREVOKE\s+(?:[\w\s]+\bFOR\s+)?[\w\s,\"]+?\s+FROM\b",
+    re.IGNORECASE,
+)
+
+#: Tables that show what whoever lost a right to all of them meets.
+SHOWN = 5
+
+
+def _of_rights(observation: Observation) -> Iterator[Name]:
+    """Name some tables of schemas on which a right is taken away, which locks none of them."""
+    tables = sorted((r.schema, r.name) for r in observation.before.values() if r.is_table)
+    for statement in observation.own:
+        for found in REVOKED.finditer(statement.sql):
+            named_ones = re.findall(r"\w+", found["schemas"] or "")
+            some = [name for name in tables if not named_ones or name[0] in named_ones]
+            yield from some[:SHOWN]
 
 
 def _without_key(catalog: Snapshot) -> set[Name]:

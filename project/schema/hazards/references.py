@@ -1,0 +1,47 @@
+"""Foreign keys whose side that refers has no index."""
+
+import re
+from collections.abc import Iterator
+
+from project.schema.finding import Finding
+from project.schema.hazards import advice
+from project.schema.hazards.codes import CODES
+from project.schema.snapshot import Snapshot
+
+#: The condition of an index that serves to find who refers: NULL refers to nobody.
+WHERE_THERE = re.compile(r" WHERE \(\w+ IS NOT NULL\)$")
+
+
+def without_index(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
+    """Find new foreign keys whose columns no index begins with."""
+    begins: dict[tuple[str, ...], list[list[str]]] = {}
+    for item in after.items.values():
+        definition = str(item.attributes.get("definition", ""))
+        indexed = item.key.kind == "index" or definition.startswith(("PRIMARY KEY", "UNIQUE"))
+        partial = " WHERE " in definition and not WHERE_THERE.search(definition)
+        if indexed and not partial:
+            begins.setdefault(item.key.name[:2], []).append(_columns(definition))
+    for item in after.of_kind("constraint"):
+        definition = str(item.attributes["definition"])
+        if item.key in before.items or not definition.startswith("FOREIGN KEY"):
+            continue
+        columns = _columns(definition)
+        found = begins.get(item.key.name[:2], [])
+        if not any(set(each[: len(columns)]) == set(columns) for each in found):
+            table = ".".join(item.key.name[:2]).removeprefix("public.")
+            listed = ", ".join(columns)
+            code = CODES["reference-without-index"]
+            yield Finding(
+                code.name,
+                f"No index of {table} begins with {listed}: whoever deletes a row that it refers to"
+                " reads all of it.",
+                level=code.level,
+                object=f"table {table}",
+                found=definition,
+                remedy=advice.index(table, columns),
+            )
+
+
+def _columns(definition: str) -> list[str]:
+    inside = re.search(r"\(([^()]*)\)", definition)
+    return [part.strip() for part in inside[1].split(",")] if inside else []
