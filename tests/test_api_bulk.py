@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from project import server
 from project.models import Role
 from project.settings import Settings
 
@@ -219,3 +220,29 @@ async def test_headers_have_a_limit(service: Service) -> None:
     assert (response.code, json.loads(response.body)["status"]) == (431, 431)
     assert (await service.fetch("/api/my_table?or=(" + "x" * 70_000, method="HEAD")).code == 431
     assert (await service.fetch("/api/my_table")).code == 200
+
+
+async def test_a_body_that_does_not_arrive_is_cut_off_and_a_load_has_longer(
+    shop: Service, editor: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.1)
+
+    async def begin(
+        path: str, form: str, body: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", shop.port)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: {editor['Authorization']}\r\n"
+            f"Content-Type: {form}\r\nContent-Length: 100\r\n\r\n{body}".encode()
+        )
+        return reader, writer
+
+    row = json.dumps({"name": "Ann"})
+    loading, more = await begin("/api/author", NDJSON, row)
+    for path in ("/api/author", "/livez"):
+        reader, writer = await begin(path, "application/json", row)
+        assert await reader.read() == b"", path
+        writer.close()
+    more.write(b"\n".rjust(100 - len(row)))
+    assert (await loading.readline()).startswith(b"HTTP/1.1 201")
+    more.close()

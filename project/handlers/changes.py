@@ -1,5 +1,6 @@
 """What requests that change rows have in common: their bodies, conditions and answers."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -48,9 +49,16 @@ UNMET = {
 }
 
 
-@stream_request_body
+#: Methods whose requests have bodies.
+WITH_BODY = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+
+
 class ChangingHandler(ResourceHandler):
-    """A request that may change rows; its body arrives in pieces, and no more of it than may."""
+    """A request that may change rows; its body arrives in pieces, and no more of it than may.
+
+    Served as :func:`in_pieces` for the methods that have bodies, and as it is for the others: to
+    be told that there is no body would cost each page two turns of the event loop.
+    """
 
     largest = BODY
     arrived = 0
@@ -210,7 +218,7 @@ class ChangingHandler(ResourceHandler):
     def place(self, key: bytes) -> str:
         """Return the address of the row with a key."""
         values = msgspec.json.decode(key, type=list[str])
-        return f"/api/{self.collection.name}/{','.join(quote(value, safe='') for value in values)}"
+        return f"{self.collection.address}/{','.join(quote(value, safe='') for value in values)}"
 
     def show(self, status: int, body: bytes) -> None:
         """Answer with what was written, unless the client can do without."""
@@ -227,3 +235,9 @@ class ChangingHandler(ResourceHandler):
         self.set_status(status)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.write(body)
+
+
+@functools.cache
+def in_pieces(handler: type[ChangingHandler]) -> type[ChangingHandler]:
+    """Return a handler that is told of each piece of a body as it arrives."""
+    return stream_request_body(type(handler.__name__, (handler,), {}))
