@@ -24,7 +24,6 @@ AS_JSON: dict[str, Callable[[str], str]] = {
     "boolean": lambda text: {"t": "true", "f": "false"}.get(text, text),
     "timestamptz": lambda text: dt.datetime.fromisoformat(text).isoformat(),
     "timestamp": lambda text: dt.datetime.fromisoformat(text).isoformat(),
-    "timetz": lambda text: dt.time.fromisoformat(text).isoformat(),
 }
 
 
@@ -107,13 +106,23 @@ def _cell(column: Column | None, text: str) -> Raw:
         return Raw(encode(text))
     if text == "" and column.nullable:
         return Raw(b"null")
-    if column.type.family in {Family.json, Family.jsonb}:
+    if column.type.family in {Family.json, Family.jsonb} or _is_exported(column, text):
         return Raw(text.encode())
     try:
         said = AS_JSON.get(column.type.plain, str)(text)
         return Raw(encode(msgspec.convert(said, column.type.payload, strict=False)))
     except ValueError:  # msgspec's, too; whoever reads the cell next says what is wrong
         return Raw(encode(text))
+
+
+def _is_exported(column: Column, text: str) -> bool:
+    """Say whether a cell is a list or an object in JSON, as exports that Python renders have it."""
+    if not (column.type.outward or column.type.family is Family.array):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(text), list | dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def document(rows: Iterable[Row]) -> bytes:

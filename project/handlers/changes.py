@@ -12,6 +12,7 @@ import psycopg
 from tornado.web import HTTPError, stream_request_body
 
 from project.api import rendering
+from project.api.changing import Condition
 from project.api.collection import Collection
 from project.api.faults import FaultError
 from project.api.once import Once
@@ -31,6 +32,9 @@ TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 #: What a client may call a request: printable, and as long as the column.
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+#: In what characters a body is encoded, if its type says so.
+CHARSET = re.compile(r';\s*charset="?([^\s;"]+)', re.IGNORECASE)
 
 #: Bytes of a body, but for one that is loaded in bulk.
 BODY = 1024 * 1024
@@ -116,6 +120,9 @@ class ChangingHandler(ResourceHandler):
         if coding.lower() != "identity":
             detail = f"The body is encoded as {coding}; send it as it is."
             raise ProblemError(Problem(415, detail, headers=(("Accept-Encoding", "identity"),)))
+        charset = CHARSET.search(self.request.headers.get("Content-Type", ""))
+        if charset and charset[1].lower() not in {"utf-8", "us-ascii"}:
+            raise ProblemError(Problem(415, f"The body is in {charset[1]}; send it in UTF-8."))
         sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
@@ -140,15 +147,24 @@ class ChangingHandler(ResourceHandler):
 
         """
         header = self.request.headers.get("If-Match", "").strip()
-        if header == "*":
-            return None
         if header:
-            # A weak tag never matches here (RFC 9110, 8.8.3.2).
-            return [found[0] for found in TAG.finditer(header) if not found[1]]
+            return strong_tags(header)
         if self.collection.resource.match_required:
             detail = "Say in If-Match which version of the row the change is based on."
             raise ProblemError(Problem(428, detail))
         return None
+
+    def condition(self) -> Condition:
+        """Return what the row must be to be changed (RFC 9110, 13.1).
+
+        Raises:
+            ProblemError: 428 where the resource wants to know and the client does not say.
+
+        """
+        match, header = self.match(), self.request.headers.get("If-None-Match", "").strip()
+        if header == "*":
+            return Condition([])  # no row that is there is one that is not there
+        return Condition(match, [found[0].removeprefix("W/") for found in TAG.finditer(header)])
 
     def once(self, body: bytes) -> Once | None:
         """Return what the client calls this request, if it does."""
@@ -208,7 +224,7 @@ class ChangingHandler(ResourceHandler):
         if found == b"0":
             raise self.missing()
         if changed == b"0":
-            detail = "The row has changed since; read it again."
+            detail = "The row is another by now, or the one that it must not be; read it again."
             raise ProblemError(Problem(412, detail))
 
     async def run(self, statement: Statement) -> Rows:
@@ -235,6 +251,13 @@ class ChangingHandler(ResourceHandler):
         self.set_status(status)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.write(body)
+
+
+def strong_tags(header: str) -> list[str] | None:
+    """Return the tags of If-Match; None for any. A weak one never matches (RFC 9110, 8.8.3.2)."""
+    if header.strip() == "*":
+        return None
+    return [found[0] for found in TAG.finditer(header) if not found[1]]
 
 
 @functools.cache

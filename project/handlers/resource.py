@@ -147,10 +147,10 @@ class ResourceHandler(Handler):
         """
 
     def preferences(self) -> dict[str, str]:
-        """Return what the client would like (RFC 7240), in small letters."""
+        """Return what the client would like (RFC 7240), in small letters; of several, the first."""
         header = self.request.headers.get("Prefer", "").lower()
-        found = (item.partition("=") for item in header.replace(";", ",").split(","))
-        return {name.strip(): value.strip().strip('"') for name, _, value in found if name.strip()}
+        found = [item.partition("=") for item in header.replace(";", ",").split(",")]
+        return {name.strip(): value.strip().strip('"') for name, _, value in reversed(found)}
 
     def applied(self, preference: str) -> None:
         """Say that a preference was met."""
