@@ -170,6 +170,10 @@ class _Begin(HTTPMessageDelegate):
             self.timer = loop.call_later(BODY_SECONDS, self._give_up)
         assert isinstance(start_line, RequestStartLine)  # noqa: S101  (it is a server's)
         self.bodiless = start_line.method == "HEAD"
+        if start_line.path[:8].lower().startswith(("http://", "https://")):
+            # As to a proxy; a server has to understand that, too (RFC 9112, section 3.2.2).
+            place = start_line.path.partition("://")[2].partition("/")[2]
+            start_line = start_line._replace(path=f"/{place}")
         length = sum([len(name) + len(value) + 4 for name, value in headers.get_all()])
         if length + len(start_line.path) > MAX_HEADERS:
             return self._refuse(431, "The address and the headers are larger than is accepted.")

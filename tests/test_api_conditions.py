@@ -1,5 +1,6 @@
 """Conditional requests as RFC 9110, section 13, has them; and headers that a client sends oddly."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -102,3 +103,13 @@ async def test_head_is_get_without_a_body(
 
 async def test_an_empty_accept_is_none(shop: Service) -> None:
     assert (await shop.fetch("/api/author", "")).code == 200
+
+
+@pytest.mark.parametrize("target", ["http://test/livez?a=b", "HTTPS://test/livez", "http://test"])
+async def test_a_request_may_have_a_whole_address_as_to_a_proxy(
+    service: Service, target: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()

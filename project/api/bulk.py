@@ -83,8 +83,12 @@ class Loader:
             lines = csv.reader(text, strict=True)
             names = next(lines, [])
             columns = [self.view.collection.columns.get(name) for name in names]
+            if len(set(names)) < len(names):
+                raise FaultError(422, "The first line names a column twice.", kind="body")
             number = -1
-            for number, cells in enumerate(lines):
+            # An empty line is the only cell of a row, or none of the table.
+            filled = (cells or [""] for cells in lines if cells or len(names) == 1)
+            for number, cells in enumerate(filled):
                 if len(cells) != len(names):
                     detail = f"It has {len(cells)} cells, and the first line {len(names)}."
                     raise bad_body([Fault(detail, pointer=pointer(number))])

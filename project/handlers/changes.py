@@ -194,7 +194,7 @@ class ChangingHandler(ResourceHandler):
 
         """
         try:
-            answer = await self.attempt(run)
+            answer = await self.attempt(run, many=many)
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
