@@ -98,5 +98,11 @@ async def test_a_domain_is_what_it_is_made_of_and_has_its_rule(
 ) -> None:
     refused = await send(shop, "PATCH", f"/api/plain/{row['id']}", {"positive": -7})
     assert refused.code == 422
+    # What else is wrong does not hide it.
+    refused = await send(shop, "POST", "/api/plain", {"positive": -7, "bits": "1"})
+    assert (refused.code, {error["pointer"] for error in json.loads(refused.body)["errors"]}) == (
+        422,
+        {"#/positive", "#/bits"},
+    )
     found = await send(shop, "GET", "/api/plain?positive=gt.-7&select=positive")
     assert json.loads(found.body) == [{"positive": 7}]

@@ -56,6 +56,8 @@ async def culprits(given: Iterable[Given], run: Run) -> list[Given]:
     for one in given:
         try:
             await run(one.probe())
+        except psycopg.errors.IntegrityError:
+            guilty.append(one)  # of a domain, whose rule it breaks
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
