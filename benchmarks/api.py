@@ -1,8 +1,10 @@
 """The API in requests a second, beside a ceiling, one statement by hand, and what one would pick.
 
-    .venv/bin/python -m benchmarks.api [clients] [seconds] [rows of the export]
+    .venv/bin/python -m benchmarks.api [clients] [seconds] [rows of the export] [task …]
 
-All run in turns on one database and one machine, one process each; read the ratios. Where a task
+All run in turns on one database and one machine, one process each; read the ratios. Each is the
+median of those within a round, in which all are asked one after another, so that whatever else the
+machine does meets all alike; who begins changes from round to round. Where a task
 needs a right, ours looks up the token, and where it writes, it audits in the same transaction; the
 others do neither. A second row has two of them with the same duties: the token looked up, the
 change audited in its transaction, each as one would write it there.
@@ -15,7 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -25,18 +27,24 @@ from sqlalchemy import URL
 
 from benchmarks import load, stage
 
-ROUNDS = 3
+ROUNDS = 6
+
+#: Of those, every so many has the peers, too, that are several times slower.
+SELDOM = 3
 BULK = 100_000
 PEERS = ("by_hand", "fastapi_orm", "litestar_alchemy")
 MANY = "id,email,access_token(id,label)"
 
 
 HEAD = """\
-{clients} clients; requests a second, medians of {rounds}, and ours as a share or multiple;
+{clients} clients; requests a second, medians of {rounds} rounds, and ours as a share or multiple;
 below, the CPU time of a request in each process, which depends less on what else is running;
 where ours looks up a token and audits, the others do neither, and below that, two of them do"""
 AS_SHARE = ("constant bytes", "by hand")
 COLUMNS = ("ours", *AS_SHARE, "FastAPI", "Litestar")
+
+#: Those that are measured in every round.
+OFTEN = ("ours", "bare", "by_hand")
 
 #: Those that are measured with the duties that ours has, too.
 DUTIFUL = ("by_hand", "fastapi_orm")
@@ -48,6 +56,15 @@ class Service(NamedTuple):
     process: psutil.Process
 
 
+class Figures(NamedTuple):
+    rate: float  # requests a second
+    cost: float  # microseconds of CPU time of a request
+
+
+#: What one round found, by the place of whoever was asked.
+Round = dict[int | None, Figures]
+
+
 class Task(NamedTuple):
     name: str
     ours: bytes
@@ -56,7 +73,9 @@ class Task(NamedTuple):
     duty: bytes = b""  # theirs, with the duties that ours has
 
 
-def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
+def main(
+    clients: int = 32, seconds: int = 1, rows: int = 1_000_000, *, names: tuple[str, ...] = ()
+) -> None:
     with ExitStack() as running:
         url = running.enter_context(stage.database(10_000))
         fill(url)
@@ -70,8 +89,11 @@ def main(clients: int = 32, seconds: float = 3, rows: int = 1_000_000) -> None:
             services.append(Service(name, port, psutil.Process(started.pid)))
         print(HEAD.format(clients=clients, rounds=ROUNDS))
         print(f"{'':18}" + "".join(f"{name:>21}" for name in COLUMNS))
-        for task in tasks(token):
+        chosen = [task for task in tasks(token) if not names or task.name.startswith(names)]
+        for task in chosen:
             print(compared(task, services, url, clients, seconds), flush=True)
+        if names:
+            return
         print(f"\n{BULK} rows inserted by one request, and {rows} rows read as CSV:")
         print("seconds, and MiB that the process grew by")
         print(once("bulk insert", services, lambda service: insert(service, token)), flush=True)
@@ -110,7 +132,7 @@ def tasks(token: str) -> list[Task]:
 
 
 def compared(task: Task, services: list[Service], url: URL, clients: int, seconds: float) -> str:
-    """Ask all in turns; return a line of the table."""
+    """Ask all in turns; return the lines of the table."""
     with ExitStack() as running:
         port = stage.free_port()
         body = answered(services[0].port, task)
@@ -120,47 +142,57 @@ def compared(task: Task, services: list[Service], url: URL, clients: int, second
         asked += [(other, task.theirs) for other in others]
         if task.duty:
             asked += [(other, task.duty) for other in others if other.name in DUTIFUL]
-        rates: list[list[float]] = [[] for _ in asked]
-        costs: list[list[float]] = [[] for _ in asked]
-        for _ in range(ROUNDS):
-            for rate, cost, (service, request) in zip(rates, costs, asked, strict=True):
-                tally = load.Tally()
-                before = sum(service.process.cpu_times()[:2])
-                asyncio.run(
-                    load.ask(service.port, request, clients, seconds, tally, task.status.encode())
-                )
-                assert not tally.errors, (service, tally.errors, request)
-                rate.append(tally.answered / sum(tally.seconds) * clients)
-                cpu = sum(service.process.cpu_times()[:2]) - before
-                cost.append(1_000_000 * cpu / tally.answered)
-    rate_of = [statistics.median(rate) for rate in rates]
-    cost_of = [statistics.median(cost) for cost in costs]
+        rounds = [round_of(asked, task, number, clients, seconds) for number in range(ROUNDS)]
     lines = [
-        row(task.name, rate_of[: len(COLUMNS)], "", turned=False),
-        row("", cost_of[: len(COLUMNS)], " µs", turned=True),
+        row(task.name, rounds, range(len(COLUMNS)), "", turned=False),
+        row("", rounds, range(len(COLUMNS)), " µs", turned=True),
     ]
     if task.duty:
-        first = len(COLUMNS)
+        places = [0, None, *range(len(COLUMNS), len(asked))]
         lines += [
-            row("  same duties", [rate_of[0], None, *rate_of[first:]], "", turned=False),
-            row("", [cost_of[0], None, *cost_of[first:]], " µs", turned=True),
+            row("  same duties", rounds, places, "", turned=False),
+            row("", rounds, places, " µs", turned=True),
         ]
     return "\n".join(lines)
 
 
-def row(name: str, figures: Sequence[float | None], unit: str, *, turned: bool) -> str:
-    """A line of the table; where less is better, turned round, so that more of ours is better."""
-    ours, *others = figures
-    assert ours is not None
-    shown = [f"{ours:.0f}{unit} "]
-    for place, other in enumerate(others):
-        if other is None:
-            shown.append("")
+def round_of(
+    asked: list[tuple[Service, bytes]], task: Task, number: int, clients: int, seconds: float
+) -> Round:
+    """Ask each once, whoever's turn it is first; the slow ones not in every round."""
+    found: Round = {}
+    for step in range(len(asked)):
+        place = (step + number) % len(asked)
+        service, request = asked[place]
+        if number % SELDOM and service.name not in OFTEN:
             continue
-        ratio = other / ours if turned else ours / other
-        cell = f"({100 * ratio:.0f} %)" if place < len(AS_SHARE) else f"({ratio:.1f} times)"
-        shown.append(f"{other:.0f}{unit} {cell}")
-    return f"{name:18}" + "".join(f"{each:>21}" for each in shown)
+        tally = load.Tally()
+        before = sum(service.process.cpu_times()[:2])
+        asyncio.run(load.ask(service.port, request, clients, seconds, tally, task.status.encode()))
+        assert not tally.errors, (service, tally.errors, request)
+        cpu = sum(service.process.cpu_times()[:2]) - before
+        rate = tally.answered / sum(tally.seconds) * clients
+        found[place] = Figures(rate, 1_000_000 * cpu / tally.answered)
+    return found
+
+
+def row(
+    name: str, rounds: list[Round], places: Iterable[int | None], unit: str, *, turned: bool
+) -> str:
+    """A line of the table; where less is better, turned round, so that more of ours is better."""
+    cells = [f"{name:18}"]
+    for column, place in enumerate(places):
+        pairs = [(found[0][turned], found[place][turned]) for found in rounds if place in found]
+        if place is None or not pairs:
+            cells.append(f"{'':>21}")
+            continue
+        middle = statistics.median(other for _, other in pairs)
+        ratio = statistics.median(
+            (other / ours if turned else ours / other) for ours, other in pairs
+        )
+        share = f"({100 * ratio:.0f} %)" if column <= len(AS_SHARE) else f"({ratio:.1f} times)"
+        cells.append(f"{f'{middle:.0f}{unit} {share if column else str()}':>21}")
+    return "".join(cells)
 
 
 def once(name: str, services: list[Service], task: Callable[[Service], None]) -> str:
@@ -266,4 +298,4 @@ def make_token(environment: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    main(*(int(argument) for argument in sys.argv[1:4]), names=tuple(sys.argv[4:]))

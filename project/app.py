@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import DeclarativeBase
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from project.api.collection import Collection, Collections, DeclarationError, collections
@@ -15,6 +16,7 @@ from project.api.openapi import document
 from project.follower import Follower
 from project.handlers.access_tokens import AccessTokens
 from project.handlers.base import NotFound
+from project.handlers.changes import WITH_BODY, ChangingHandler, in_pieces
 from project.handlers.documents import Docs, OpenApi, Schema
 from project.handlers.health import Livez, Readyz
 from project.handlers.identity import Failures, Tokens
@@ -63,7 +65,7 @@ def make_app(  # noqa: PLR0913
     served = collections(base)
     routes = list(_resources(served, own))
     draining = asyncio.Event()
-    return Application(
+    return Served(
         [
             (r"/", Root),
             (r"/livez", Livez),
@@ -91,6 +93,22 @@ def make_app(  # noqa: PLR0913
     )
 
 
+class Served(Application):
+    """An application in which a request waits for its body only if it may have one."""
+
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type[RequestHandler],
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401  (Tornado's own type is private)
+        """See Tornado; of a handler that changes rows, return the form that the method needs."""
+        if request.method in WITH_BODY and issubclass(target_class, ChangingHandler):
+            target_class = in_pieces(target_class)  # type: ignore[arg-type]
+        return super().get_handler_delegate(request, target_class, *args, **kwargs)
+
+
 class Route(NamedTuple):
     """Where a resource is served, as Tornado takes it."""
 
@@ -102,7 +120,7 @@ class Route(NamedTuple):
 def _resources(served: Collections, own: Own) -> Iterator[Route]:
     """Yield the routes of what the models declare: of each, the collection and its rows."""
     for name, collection in served.items():
-        place = f"/api/{re.escape(name)}"
+        place = re.escape(collection.address)
         rows, row = own.get(name, (Rows, Row))
         yield Route(place, rows, {"collection": collection})
         yield Route(rf"{place}/([^/]+)", row, {"collection": collection})

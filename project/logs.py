@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-import uuid
+import secrets
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ FIELDS = ("method", "path", "status", "milliseconds", "address", "handler")
 
 def named(given: str | None) -> str:
     """Return the name of a request: the one it came with, if that can be used, or a new one."""
-    return given if given and GIVEN.fullmatch(given) else uuid.uuid4().hex
+    return given if given and GIVEN.fullmatch(given) else secrets.token_hex(16)
 
 
 class Lines(logging.Formatter):

@@ -43,6 +43,13 @@ def compiled(statement: sa.SelectBase) -> Statement:
     return Statement(str(result).encode(), dict(result.params))
 
 
+class Turn(NamedTuple):
+    """A request that waits for a connection."""
+
+    until: float  # by the loop's clock
+    come: asyncio.Future[None]
+
+
 class Usage(NamedTuple):
     """How much of its connections a process uses."""
 
@@ -77,7 +84,8 @@ class Connections:
         }
         self._size = settings.pool_size
         self._free = settings.pool_size
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[Turn] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._patience = settings.pool_seconds
         self._idle: list[Connection] = []
         self._lent = self._timed_out = 0
@@ -93,18 +101,38 @@ class Connections:
                 said at once: nobody waits for a database that is gone.
 
         """
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            await self._give_back(connection)
+
+    async def run(self, text: bytes, values: Sequence[object] = ()) -> Rows:
+        """Run one statement, and return its rows as the bytes that PostgreSQL wrote."""
+        # Not by `lend`: a context manager costs as much as putting the statement on its way.
+        connection = await self._take()
+        try:
+            return await connection.run(text, values)
+        finally:
+            await self._give_back(connection)
+
+    async def _take(self) -> Connection:
         await self._turn()
         self._lent += 1
         try:
-            connection = self._kept() or Connection(await self._open())
-            try:
-                yield connection
-            finally:
-                # Dead, or in the middle of something: not for the next request.
-                if connection.idle and not self._closed:
-                    self._idle.append(connection)
-                else:
-                    await connection.close()
+            return self._kept() or Connection(await self._open())
+        except BaseException:
+            self._lent -= 1
+            self._pass_on()
+            raise
+
+    async def _give_back(self, connection: Connection) -> None:
+        try:
+            # Dead, or in the middle of something: not for the next request.
+            if connection.idle and not self._closed:
+                self._idle.append(connection)
+            else:
+                await connection.close()
         finally:
             self._lent -= 1
             self._pass_on()
@@ -112,7 +140,7 @@ class Connections:
     def usage(self) -> Usage:
         """Say how much is in use at this moment."""
         opened = self._lent + len(self._idle)
-        waiting = sum(not turn.done() for turn in self._queue)
+        waiting = sum(not turn.come.done() for turn in self._queue)
         return Usage(self._size, opened, self._lent, waiting, self._timed_out)
 
     async def _open(self) -> psycopg.AsyncConnection:
@@ -139,28 +167,36 @@ class Connections:
             self._free -= 1
             return
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-        self._queue.append(turn)
-        timer = loop.call_later(self._patience, self._give_up, turn)
+        come: asyncio.Future[None] = loop.create_future()
+        self._queue.append(Turn(loop.time() + self._patience, come))
+        if self._timer is None:
+            self._timer = loop.call_later(self._patience, self._give_up)
         try:
-            await turn
+            await come
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            if come.done() and not come.cancelled() and come.exception() is None:
                 self._pass_on()  # it came, and nobody is there to take it
             raise
-        finally:
-            timer.cancel()
 
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
-        if not turn.done():
-            self._timed_out += 1
-            turn.set_exception(BusyError())
+    def _give_up(self) -> None:
+        """Turn away those who have waited for too long.
+
+        All wait equally long, so they are the first; one timer for all of them is enough.
+        """
+        loop = asyncio.get_running_loop()
+        while self._queue and (self._queue[0].until <= loop.time() or self._queue[0].come.done()):
+            come = self._queue.popleft().come
+            if not come.done():
+                self._timed_out += 1
+                come.set_exception(BusyError())
+        first = self._queue[0].until if self._queue else None
+        self._timer = None if first is None else loop.call_at(first, self._give_up)
 
     def _pass_on(self) -> None:
         while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            come = self._queue.popleft().come
+            if not come.done():
+                come.set_result(None)
                 return
         self._free += 1
 
@@ -172,11 +208,6 @@ class Connections:
             yield connection
         finally:
             await connection.close()
-
-    async def run(self, text: bytes, values: Sequence[object] = ()) -> Rows:
-        """Run one statement, and return its rows as the bytes that PostgreSQL wrote."""
-        async with self.lend() as connection:
-            return await connection.run(text, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[psycopg.AsyncConnection]:

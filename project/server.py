@@ -7,8 +7,9 @@ import math
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -29,6 +30,10 @@ MAX_BODY = 1024 * 1024
 #: Bytes of a body beyond that which are read and thrown away before the answer: most clients send
 #: all before they listen, and would miss what is said and the connection closed on them.
 BEYOND = 16 * MAX_BODY
+
+#: Seconds that a body may take to arrive; a handler that waits longer for one says so
+#: (``set_body_timeout``). Not Tornado's limit, which makes a task of each body that it reads.
+BODY_SECONDS = 30.0
 
 #: Bytes of a request's headers. A request of up to four times as many is told so; on more the
 #: connection is closed.
@@ -60,7 +65,6 @@ class Server(HTTPServer):
             application,
             max_header_size=4 * MAX_HEADERS,
             max_body_size=sys.maxsize,  # Tornado would say 400, without a word; see _Begin
-            body_timeout=30,
             idle_connection_timeout=75,
             xheaders=bool(proxies),
             trusted_downstream=list(proxies),
@@ -151,8 +155,8 @@ class _Begin(HTTPMessageDelegate):
         self.server = server
         self.server_conn = server_conn
         self.request_conn = request_conn
-        self.on_connection_close = inner.on_connection_close  # type: ignore[method-assign]
         self.inner = inner
+        self.timer: asyncio.TimerHandle | None = None
         self.refused = self.bodiless = False
         self.limit = math.inf
         self.arrived = 0
@@ -161,8 +165,15 @@ class _Begin(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:  # noqa: ANN401
         self.server.begin(self.server_conn)
+        if "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_later(BODY_SECONDS, self._give_up)
         assert isinstance(start_line, RequestStartLine)  # noqa: S101  (it is a server's)
         self.bodiless = start_line.method == "HEAD"
+        if start_line.path[:8].lower().startswith(("http://", "https://")):
+            # As to a proxy; a server has to understand that, too (RFC 9112, section 3.2.2).
+            place = start_line.path.partition("://")[2].partition("/")[2]
+            start_line = start_line._replace(path=f"/{place}")
         length = sum([len(name) + len(value) + 4 for name, value in headers.get_all()])
         if length + len(start_line.path) > MAX_HEADERS:
             return self._refuse(431, "The address and the headers are larger than is accepted.")
@@ -183,13 +194,28 @@ class _Begin(HTTPMessageDelegate):
             return None
         return self.inner.data_received(chunk)
 
+    def on_connection_close(self) -> None:
+        self._arrived()
+        self.inner.on_connection_close()
+
     def finish(self) -> None:
+        self._arrived()
         if self.refused:
             return
         if self.arrived > self.limit:
             self._refuse(413, TOO_LARGE)
         else:
             self.inner.finish()
+
+    def _arrived(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _give_up(self) -> None:
+        """Hang up on a body that takes too long, unless its handler has set a limit of its own."""
+        connection = cast("HTTP1Connection", self.request_conn)
+        if connection._body_timeout is None:  # noqa: SLF001  (what set_body_timeout set)
+            connection.stream.close()
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what the application shall not see, as a problem (RFC 9457)."""

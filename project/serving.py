@@ -1,6 +1,7 @@
 """One process that serves: from its sockets until it has drained."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -91,6 +92,8 @@ async def serve(
             closing.callback(watching.cancel)
             await tell(service.desk, number, figures)
         greet()
+        # What was imported stays: the garbage collector need not look at it again and again.
+        gc.freeze()
         return await until_stopped(server, settings, signals)
 
 

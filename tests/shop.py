@@ -154,3 +154,24 @@ class Decorated(ShopBase):
     spelled: Mapped[Any | None] = mapped_column(pg.JSON)
 
     parent: "Mapped[Decorated | None]" = sa.orm.relationship(remote_side=[id])  # noqa: A003
+
+
+class Plain(ShopBase):
+    """Types that PostgreSQL writes, or compares, otherwise than one would think."""
+
+    __tablename__ = "plain"
+    __resource__ = Resource(read=Audience.anyone, write=Audience.anyone)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str | None] = mapped_column(sa.CHAR(3))
+    single: Mapped[float | None] = mapped_column(sa.REAL)
+    short: Mapped[float | None] = mapped_column(sa.Float(10))
+    zoned: Mapped[Any | None] = mapped_column(sa.Time(timezone=True))
+    positive: Mapped[int | None] = mapped_column(
+        pg.DOMAIN("positive", sa.Integer, check=sa.text("VALUE > 0"))
+    )
+    bits: Mapped[str | None] = mapped_column(pg.BIT(4))
+    money: Mapped[Any | None] = mapped_column(pg.MONEY)
+    numbers: Mapped[list[int] | None] = mapped_column(pg.ARRAY(sa.Integer))
+    label: Mapped[str | None] = mapped_column('the label\'s "100 %"')
+    pickled: Mapped[Any | None] = mapped_column(su.ScalarListType(int))

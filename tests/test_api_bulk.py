@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from project import server
 from project.models import Role
 from project.settings import Settings
 
@@ -219,3 +220,64 @@ async def test_headers_have_a_limit(service: Service) -> None:
     assert (response.code, json.loads(response.body)["status"]) == (431, 431)
     assert (await service.fetch("/api/my_table?or=(" + "x" * 70_000, method="HEAD")).code == 431
     assert (await service.fetch("/api/my_table")).code == 200
+
+
+async def test_a_body_that_does_not_arrive_is_cut_off_and_a_load_has_longer(
+    shop: Service, editor: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.1)
+
+    async def begin(
+        path: str, form: str, body: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", shop.port)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: {editor['Authorization']}\r\n"
+            f"Content-Type: {form}\r\nContent-Length: 100\r\n\r\n{body}".encode()
+        )
+        return reader, writer
+
+    row = json.dumps({"name": "Ann"})
+    loading, more = await begin("/api/author", NDJSON, row)
+    for path in ("/api/author", "/livez"):
+        reader, writer = await begin(path, "application/json", row)
+        assert await reader.read() == b"", path
+        writer.close()
+    more.write(b"\n".rjust(100 - len(row)))
+    assert (await loading.readline()).startswith(b"HTTP/1.1 201")
+    more.close()
+
+
+async def test_a_table_may_have_empty_lines_and_names_no_column_twice(
+    shop: Service, database: sa.URL, editor: dict[str, str]
+) -> None:
+    table = 'name,born\nAnn,\n\n"Bo\n""b""",2000-01-01\n\n'
+    assert (await load(shop, "/api/author", table, "text/csv", **editor)).code == 201
+    stored = execute(database, "SELECT name, born::text FROM author ORDER BY id")
+    assert stored == [("Ann", None), ('Bo\n"b"', "2000-01-01")]
+    twice = await load(shop, "/api/author", "name,name\nAnn,Bo\n", "text/csv", **editor)
+    assert (twice.code, "twice" in json.loads(twice.body)["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ("application/json", '[{"title": "a", "price": 1}, {"title": "a", "price": 2}]'),
+        (NDJSON, '{"title": "a", "price": 1}\n{"title": "a", "price": 2}'),
+        ("text/csv", "title,price\na,1\na,2\n"),
+    ],
+)
+async def test_a_refusal_of_many_rows_names_the_columns_and_points_at_none(
+    shop: Service, database: sa.URL, editor: dict[str, str], form: str, body: str
+) -> None:
+    [(author,)] = execute(database, "INSERT INTO author (name) VALUES ('Ann') RETURNING id")
+    if form == "text/csv":
+        body = body.replace("price\n", "price,author_id\n").replace("1\n", f"1,{author}\n")
+        body = body.replace("2\n", f"2,{author}\n")
+    else:
+        body = body.replace("{", f'{{"author_id": {author}, ')
+    refused = await load(shop, "/api/book", body, form, **editor)
+    problem = json.loads(refused.body)
+    assert (refused.code, problem["type"]) == (409, "urn:project:problem:unique")
+    assert "title" in problem["detail"]
+    assert "errors" not in problem

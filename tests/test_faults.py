@@ -5,7 +5,8 @@ import logging
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.fuzz import Fuzz, fuzz_all
+from benchmarks.fuzz import fuzz_all
+from benchmarks.oddities import Fuzz
 from project.models import Role
 
 from .conftest import Service, execute, sign_in

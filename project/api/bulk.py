@@ -24,7 +24,6 @@ AS_JSON: dict[str, Callable[[str], str]] = {
     "boolean": lambda text: {"t": "true", "f": "false"}.get(text, text),
     "timestamptz": lambda text: dt.datetime.fromisoformat(text).isoformat(),
     "timestamp": lambda text: dt.datetime.fromisoformat(text).isoformat(),
-    "timetz": lambda text: dt.time.fromisoformat(text).isoformat(),
 }
 
 
@@ -84,8 +83,12 @@ class Loader:
             lines = csv.reader(text, strict=True)
             names = next(lines, [])
             columns = [self.view.collection.columns.get(name) for name in names]
+            if len(set(names)) < len(names):
+                raise FaultError(422, "The first line names a column twice.", kind="body")
             number = -1
-            for number, cells in enumerate(lines):
+            # An empty line is the only cell of a row, or none of the table.
+            filled = (cells or [""] for cells in lines if cells or len(names) == 1)
+            for number, cells in enumerate(filled):
                 if len(cells) != len(names):
                     detail = f"It has {len(cells)} cells, and the first line {len(names)}."
                     raise bad_body([Fault(detail, pointer=pointer(number))])
@@ -107,13 +110,23 @@ def _cell(column: Column | None, text: str) -> Raw:
         return Raw(encode(text))
     if text == "" and column.nullable:
         return Raw(b"null")
-    if column.type.family in {Family.json, Family.jsonb}:
+    if column.type.family in {Family.json, Family.jsonb} or _is_exported(column, text):
         return Raw(text.encode())
     try:
         said = AS_JSON.get(column.type.plain, str)(text)
         return Raw(encode(msgspec.convert(said, column.type.payload, strict=False)))
     except ValueError:  # msgspec's, too; whoever reads the cell next says what is wrong
         return Raw(encode(text))
+
+
+def _is_exported(column: Column, text: str) -> bool:
+    """Say whether a cell is a list or an object in JSON, as exports that Python renders have it."""
+    if not (column.type.outward or column.type.family is Family.array):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(text), list | dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def document(rows: Iterable[Row]) -> bytes:

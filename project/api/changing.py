@@ -1,6 +1,7 @@
 """Statements that change or delete a row, and note it in the audit: as those that insert."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from project.api.auditing import audited
 from project.api.collection import Collection, View
@@ -20,16 +21,47 @@ from project.api.statement import (
 )
 from project.api.written import as_json, place, records, remembered, shown_tag, whole
 
-#: The row that is given, and the tags of which the row has to have one.
-ROW, MATCH = Slot("row"), Slot("match")
+#: The row that is given, the tags of which the row has to have one, and those that it may not have.
+ROW, MATCH, UNLESS = Slot("row"), Slot("match"), Slot("unless")
+
+#: Parts of a condition: the row's tag is one of some, or none of them; and where those are.
+IS_ONE, IS_NONE = "{} = ANY ({})", "{} <> ALL ({})"
+TAGS = {IS_ONE: MATCH, IS_NONE: UNLESS}
+
+
+class Condition(NamedTuple):
+    """What a row must be to be changed (RFC 9110, section 13.1).
+
+    Attributes:
+        match: The entity tags of which it must have one; None for any.
+        unless: The entity tags of which it must have none.
+
+    """
+
+    match: Sequence[str] | None = None
+    unless: Sequence[str] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those of :data:`TAGS` that a statement has to ask."""
+        asked = ((IS_ONE, self.match is not None), (IS_NONE, bool(self.unless)))
+        return tuple(part for part, needed in asked if needed)
+
+    def slots(self) -> dict[Slot, object]:
+        """Return the values of :attr:`parts`."""
+        return {MATCH: self.match and list(self.match), UNLESS: list(self.unless)}
+
+
+#: No condition.
+ALWAYS = Condition()
 
 
 def update(
     view: View,
     key: Sequence[str],
     row: Row,
+    condition: Condition = ALWAYS,
     *,
-    match: Sequence[str] | None = None,
     replace: bool = False,
 ) -> Statement:
     """Return the statement that changes a row.
@@ -41,19 +73,21 @@ def update(
         view: Where the row is, and who changes it.
         key: Its key.
         row: The columns that are given.
-        match: The entity tags of which the row must have one; None for any.
+        condition: What the row must be.
         replace: Whether the columns that are not given get their defaults.
 
     """
     if row or replace:
         row = with_changes(view.collection, row)
-    template = _update(view, tuple(sorted(row)), matching=match is not None, replace=replace)
-    given = {ROW: as_json(row) if row else None, MATCH: match and list(match)}
+    template = _update(view, tuple(sorted(row)), condition.parts, replace=replace)
+    given = {ROW: as_json(row) if row else None, **condition.slots()}
     return template.filled({**key_slots(key), **given})
 
 
 @remembered
-def _update(view: View, names: tuple[str, ...], *, matching: bool, replace: bool) -> Template:
+def _update(
+    view: View, names: tuple[str, ...], parts: tuple[str, ...], *, replace: bool
+) -> Template:
     collection = view.collection
     setting = list(_settings(view, names, replace=replace))
     steps = [_before(view)]
@@ -64,30 +98,30 @@ def _update(view: View, names: tuple[str, ...], *, matching: bool, replace: bool
                 "after AS (UPDATE {} t0 SET {} FROM before b{}{} RETURNING t0.*)",
                 *(collection.table, join_sql(", ", setting)),
                 format_sql(", {}", read) if names else Fragment(""),
-                where([*_same_row(collection), *_matching(view, matching=matching)]),
+                where([*_same_row(collection), *_met(view, parts)]),
             )
         )
         steps.append(audited(view, "FROM before b, after t0", "b", "t0"))
     else:
-        unchanged = where(_matching(view, matching=matching))
+        unchanged = where(_met(view, parts))
         steps.append(format_sql("after AS (SELECT b.* FROM before b{})", unchanged))
     return _answer(view, steps)
 
 
-def delete(view: View, key: Sequence[str], *, match: Sequence[str] | None = None) -> Statement:
+def delete(view: View, key: Sequence[str], condition: Condition = ALWAYS) -> Statement:
     """Return the statement that deletes a row; its answer is that of :func:`update`."""
-    template = _delete(view, matching=match is not None)
-    return template.filled({**key_slots(key), MATCH: match and list(match)})
+    template = _delete(view, condition.parts)
+    return template.filled({**key_slots(key), **condition.slots()})
 
 
 @remembered
-def _delete(view: View, *, matching: bool) -> Template:
+def _delete(view: View, parts: tuple[str, ...]) -> Template:
     steps = [
         _before(view),
         format_sql(
             "after AS (DELETE FROM {} t0 USING before b{} RETURNING t0.*)",
             view.collection.table,
-            where([*_same_row(view.collection), *_matching(view, matching=matching)]),
+            where([*_same_row(view.collection), *_met(view, parts)]),
         ),
         audited(view, "FROM after b", "b", None),
     ]
@@ -141,17 +175,15 @@ def _same_row(collection: Collection) -> list[Fragment]:
     return [format_sql("{} = {}", c.within("t0"), c.within("b")) for c in collection.key]
 
 
-def _matching(view: View, *, matching: bool) -> list[Fragment]:
-    """Return the condition that the row `b` is still the one that the client saw."""
-    if not matching:
-        return []
+def _met(view: View, parts: Sequence[str]) -> list[Fragment]:
+    """Return the conditions that the row `b` is still the one that the client saw."""
     current = tag(view.collection, "b")
     if current is None:
         shown = whole(view)._replace(alias="b")
         current = format_sql(
             "(SELECT {} FROM ({}) s)", hashed("s"), columns(view.collections, shown)
         )
-    return [format_sql("{} = ANY ({})", current, value(MATCH, "text[]"))]
+    return [format_sql(part, current, value(TAGS[part], "text[]")) for part in parts]
 
 
 def _answer(view: View, steps: Sequence[Fragment]) -> Template:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, cast
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapper
@@ -85,6 +86,11 @@ class Collection:
     def owned_by(self, asker: Asker) -> bool:
         """Say whether the asker sees and writes only rows of its own."""
         return self.resource.owner is not None and not asker.among(ROLES[-1])
+
+    @cached_property
+    def address(self) -> str:
+        """Where the rows are served."""
+        return f"/api/{quote(self.name)}"
 
     @cached_property
     def converted(self) -> Mapping[str, Column]:

@@ -3,11 +3,13 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
 from project.api.faults import bad_parameter
-from project.api.query import Ordering, Query
+from project.api.query import Ordering, Parameters, Query
 from project.api.statement import Fragment, format_sql, given_value, join_sql, number
 
 
@@ -25,7 +27,7 @@ def _step(alias: str, ordering: Ordering) -> Fragment:
 
 
 def place_of_row(query: Query, row: int) -> Fragment:
-    """Return the place of one of the rows that are aggregated, as :func:`encode` takes it.
+    """Return the place of one of the rows that are aggregated, as :meth:`Following.after` takes it.
 
     It is null where there are fewer rows. Numbering them with a window function took twice as
     long.
@@ -37,10 +39,23 @@ def place_of_row(query: Query, row: int) -> Fragment:
     return format_sql("json_build_array({})::text", join_sql(", ", values))
 
 
-def encode(query: Query, values: bytes) -> str:
-    """Write a place for clients, who need not understand it."""
-    content = msgspec.json.encode([_signature(query), msgspec.Raw(values)])
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+class Following(NamedTuple):
+    """Where the pages after one are: all of their addresses but the place at which each begins."""
+
+    address: str
+    signature: bytes
+
+    def after(self, values: bytes) -> str:
+        """Return the address of the page after a row; clients need not understand its place."""
+        place = base64.urlsafe_b64encode(b"[%b,%b]" % (self.signature, values))
+        return f"{self.address}cursor={place.decode().rstrip('=')}"
+
+
+def following(query: Query, parameters: Parameters) -> Following:
+    """Return where the pages after that of a query are, given its parameters."""
+    kept = [(name, text) for name, text in parameters if name not in {"cursor", "offset"}]
+    address = f"{query.collection.address}?{urlencode([*kept, ('', '')])[:-1]}"
+    return Following(address, msgspec.json.encode(_signature(query)))
 
 
 def after(query: Query) -> list[Fragment]:

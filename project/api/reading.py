@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from project.api.collection import Collection, Collections, View
 from project.api.filters import key_is, key_slots, where
-from project.api.pages import after, order_by, place_of_row
+from project.api.pages import Following, after, following, order_by, place_of_row
 from project.api.query import Query, Shown, read_parameters, read_query, together
 from project.api.rendering import Change, change_of
 from project.api.statement import (
@@ -44,6 +44,7 @@ class Question(NamedTuple):
     size: int
     statement: Statement
     change: Change | None
+    following: Following
 
 
 @functools.lru_cache(maxsize=1024)
@@ -53,10 +54,12 @@ def page_asked(view: View, text: str) -> Question:
     Both follow from the text and who asks, so the last ones are kept: what is asked again and
     again, as most things are, is read once.
     """
-    query = read_query(view.collections, view.collection, view.asker, read_parameters(text))
+    parameters = read_parameters(text)
+    query = read_query(view.collections, view.collection, view.asker, parameters)
     resource = view.collection.resource
     size = min(resource.page_size if query.limit is None else query.limit, resource.largest_page)
-    return Question(query, size, page(view.collections, query, size), change_of(query))
+    statement = page(view.collections, query, size)
+    return Question(query, size, statement, change_of(query), following(query, parameters))
 
 
 def lines(collections: Collections, query: Query) -> Statement:

@@ -20,6 +20,12 @@ from project.api.values import DIALECT, Family, ValueType, or_null
 #: PostgreSQL writes bytes in hexadecimal, and reads them so.
 BYTES = r"^\\x([0-9A-Fa-f]{2})*$"
 
+#: PostgreSQL leaves the minutes of a time zone out where there are none.
+ZONED_TIME = r"^\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)$"
+
+#: Binary digits up to which PostgreSQL's FLOAT(n) is a REAL.
+SINGLE = 24
+
 #: Decorators whose stored form is the one that the outside shall see: PostgreSQL may render them.
 AS_STORED: tuple[type[TypeEngine[Any]], ...] = (
     sqlalchemy_utils.ChoiceType,
@@ -39,7 +45,8 @@ AS_STORED: tuple[type[TypeEngine[Any]], ...] = (
 def value_type(of: TypeEngine[Any]) -> ValueType:
     """Describe a SQLAlchemy type."""
     stored = undecorated(of)
-    plain = _stored_type(stored)
+    # As DDL has it: what the driver makes of a CHAR or a REAL calls itself VARCHAR and FLOAT.
+    plain = _stored_type(stored, of.compile(DIALECT))
     return _decorated(of, stored, plain) if isinstance(of, TypeDecorator) else plain
 
 
@@ -61,8 +68,7 @@ def is_secret(of: TypeEngine[Any]) -> bool:
     return isinstance(of, secrets)
 
 
-def _stored_type(stored: TypeEngine[Any]) -> ValueType:
-    sql = stored.compile(DIALECT)
+def _stored_type(stored: TypeEngine[Any], sql: str) -> ValueType:
     for kinds, describe in STORED:
         if isinstance(stored, kinds):
             return describe(stored, sql)
@@ -96,7 +102,9 @@ def _string(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
     bound = {} if stored.length is None else {"maxLength": stored.length}
     # PostgreSQL stores every character but this one.
     schema = {"type": "string", "pattern": "^[^\\u0000]*$", **bound}
-    return ValueType(sql, "text", Family.text, Annotated[str, Meta(**length)], schema)
+    # A text with the blanks that a CHAR has at its end is not equal to it.
+    plain = "bpchar" if sql.startswith("CHAR") else "text"
+    return ValueType(sql, plain, Family.text, Annotated[str, Meta(**length)], schema)
 
 
 def _datetime(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
@@ -108,10 +116,23 @@ def _datetime(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
 
 
 def _time(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
-    zone = bool(stored.timezone)
-    payload = Annotated[dt.time, Meta(tz=zone)]
-    plain = "timetz" if zone else "time"
-    return ValueType(sql, plain, Family.ordered, payload, {"type": "string"})
+    if not stored.timezone:
+        payload: Any = Annotated[dt.time, Meta(tz=False)]
+        return ValueType(sql, "time", Family.ordered, payload, _TEXT)
+    payload = Annotated[str, Meta(pattern=ZONED_TIME)]
+    return ValueType(sql, "timetz", Family.ordered, payload, {**_TEXT, "pattern": ZONED_TIME})
+
+
+def _float(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
+    # No real number but a few is equal to the double that is written alike.
+    single = sql == "REAL" or (sql.startswith("FLOAT(") and stored.precision <= SINGLE)
+    plain = "real" if single else "double precision"
+    return ValueType(sql, plain, Family.ordered, float, {"type": "number"})
+
+
+def _domain(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
+    """Describe a domain as the type that it is made of; what it adds, PostgreSQL checks."""
+    return replace(value_type(stored.data_type), sql=sql)
 
 
 def _array(stored: Any, sql: str) -> ValueType:  # noqa: ANN401
@@ -130,6 +151,7 @@ def _range(_: object, sql: str) -> ValueType:
 
 _HEXADECIMAL = Annotated[str, Meta(pattern=BYTES)]
 _TEXT = {"type": "string"}
+_BITS = Annotated[str, Meta(pattern="^[01]*$")]
 
 #: The first that fits; what is in none of them goes to PostgreSQL as it comes.
 STORED: tuple[tuple[Any, Callable[[Any, str], ValueType]], ...] = (
@@ -137,8 +159,10 @@ STORED: tuple[tuple[Any, Callable[[Any, str], ValueType]], ...] = (
     (sa.BigInteger, _integer(64, "bigint")),
     (sa.Integer, _integer(32, "integer")),
     (sa.Boolean, _of_json(Family.ordered, "boolean", bool)),
-    (sa.Float, _of_json(Family.ordered, "double precision", float)),
+    (sa.Float, _float),
     (sa.Numeric, _of_json(Family.ordered, "numeric", Decimal, type="number")),
+    # Before enumerations: in SQLAlchemy a domain is something named, as they are.
+    (postgresql.DOMAIN, _domain),
     (sa.Enum, _enum),
     (sa.String, _string),
     (sa.Uuid, _of_json(Family.ordered, "uuid", uuid.UUID)),
@@ -161,6 +185,9 @@ STORED: tuple[tuple[Any, Callable[[Any, str], ValueType]], ...] = (
         postgresql.HSTORE,
         _of_json(Family.opaque, "hstore", dict[str, str | None]),
     ),
+    # A cast to BIT without a length would cut what is compared to one bit.
+    (postgresql.BIT, _of_json(Family.ordered, "varbit", _BITS)),
+    (postgresql.MONEY, _of_json(Family.ordered, "money", Any)),
     (postgresql.ranges.AbstractRange, _range),
 )
 

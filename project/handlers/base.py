@@ -102,7 +102,9 @@ class Handler(RequestHandler):
 
     async def head(self, *args: str) -> None:
         """Answer like ``GET``; Tornado leaves the body out."""
-        await cast("Any", self).get(*args)
+        answer = cast("Any", self).get(*args)
+        if answer is not None:
+            await answer
 
     def options(self, *_args: str) -> None:
         """Say which methods this address answers."""
@@ -137,7 +139,7 @@ class Handler(RequestHandler):
         Where it likes several alike, the last offer wins.
         """
         self.add_header("Vary", "Accept")
-        return _best(tuple(offers), self.request.headers.get("Accept", "*/*"))
+        return _best(tuple(offers), self.request.headers.get("Accept") or "*/*")
 
     async def send(self) -> None:
         """Send what was written so far, and let other requests have a turn.

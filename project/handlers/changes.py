@@ -1,5 +1,6 @@
 """What requests that change rows have in common: their bodies, conditions and answers."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ import psycopg
 from tornado.web import HTTPError, stream_request_body
 
 from project.api import rendering
+from project.api.changing import Condition
 from project.api.collection import Collection
 from project.api.faults import FaultError
 from project.api.once import Once
@@ -31,6 +33,9 @@ TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 #: What a client may call a request: printable, and as long as the column.
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
+#: In what characters a body is encoded, if its type says so.
+CHARSET = re.compile(r';\s*charset="?([^\s;"]+)', re.IGNORECASE)
+
 #: Bytes of a body, but for one that is loaded in bulk.
 BODY = 1024 * 1024
 
@@ -48,9 +53,16 @@ UNMET = {
 }
 
 
-@stream_request_body
+#: Methods whose requests have bodies.
+WITH_BODY = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+
+
 class ChangingHandler(ResourceHandler):
-    """A request that may change rows; its body arrives in pieces, and no more of it than may."""
+    """A request that may change rows; its body arrives in pieces, and no more of it than may.
+
+    Served as :func:`in_pieces` for the methods that have bodies, and as it is for the others: to
+    be told that there is no body would cost each page two turns of the event loop.
+    """
 
     largest = BODY
     arrived = 0
@@ -108,6 +120,9 @@ class ChangingHandler(ResourceHandler):
         if coding.lower() != "identity":
             detail = f"The body is encoded as {coding}; send it as it is."
             raise ProblemError(Problem(415, detail, headers=(("Accept-Encoding", "identity"),)))
+        charset = CHARSET.search(self.request.headers.get("Content-Type", ""))
+        if charset and charset[1].lower() not in {"utf-8", "us-ascii"}:
+            raise ProblemError(Problem(415, f"The body is in {charset[1]}; send it in UTF-8."))
         sent = self.media_type()
         if sent not in media_types:
             accepted = ", ".join(media_types)
@@ -132,15 +147,24 @@ class ChangingHandler(ResourceHandler):
 
         """
         header = self.request.headers.get("If-Match", "").strip()
-        if header == "*":
-            return None
         if header:
-            # A weak tag never matches here (RFC 9110, 8.8.3.2).
-            return [found[0] for found in TAG.finditer(header) if not found[1]]
+            return strong_tags(header)
         if self.collection.resource.match_required:
             detail = "Say in If-Match which version of the row the change is based on."
             raise ProblemError(Problem(428, detail))
         return None
+
+    def condition(self) -> Condition:
+        """Return what the row must be to be changed (RFC 9110, 13.1).
+
+        Raises:
+            ProblemError: 428 where the resource wants to know and the client does not say.
+
+        """
+        match, header = self.match(), self.request.headers.get("If-None-Match", "").strip()
+        if header == "*":
+            return Condition([])  # no row that is there is one that is not there
+        return Condition(match, [found[0].removeprefix("W/") for found in TAG.finditer(header)])
 
     def once(self, body: bytes) -> Once | None:
         """Return what the client calls this request, if it does."""
@@ -170,7 +194,7 @@ class ChangingHandler(ResourceHandler):
 
         """
         try:
-            answer = await self.attempt(run)
+            answer = await self.attempt(run, many=many)
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
@@ -200,7 +224,7 @@ class ChangingHandler(ResourceHandler):
         if found == b"0":
             raise self.missing()
         if changed == b"0":
-            detail = "The row has changed since; read it again."
+            detail = "The row is another by now, or the one that it must not be; read it again."
             raise ProblemError(Problem(412, detail))
 
     async def run(self, statement: Statement) -> Rows:
@@ -210,7 +234,7 @@ class ChangingHandler(ResourceHandler):
     def place(self, key: bytes) -> str:
         """Return the address of the row with a key."""
         values = msgspec.json.decode(key, type=list[str])
-        return f"/api/{self.collection.name}/{','.join(quote(value, safe='') for value in values)}"
+        return f"{self.collection.address}/{','.join(quote(value, safe='') for value in values)}"
 
     def show(self, status: int, body: bytes) -> None:
         """Answer with what was written, unless the client can do without."""
@@ -227,3 +251,16 @@ class ChangingHandler(ResourceHandler):
         self.set_status(status)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.write(body)
+
+
+def strong_tags(header: str) -> list[str] | None:
+    """Return the tags of If-Match; None for any. A weak one never matches (RFC 9110, 8.8.3.2)."""
+    if header.strip() == "*":
+        return None
+    return [found[0] for found in TAG.finditer(header) if not found[1]]
+
+
+@functools.cache
+def in_pieces(handler: type[ChangingHandler]) -> type[ChangingHandler]:
+    """Return a handler that is told of each piece of a body as it arrives."""
+    return stream_request_body(type(handler.__name__, (handler,), {}))

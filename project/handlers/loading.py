@@ -80,7 +80,7 @@ class LoadingHandler(ChangingHandler):
         try:
             number = await self.load(file, as_table=self.media_type() == CSV)
         except psycopg.Error as error:
-            refused = self.refused(error)
+            refused = self.refused(error, many=True)
             if refused is not error:
                 raise refused from error
             if (error.sqlstate or "").startswith("22"):

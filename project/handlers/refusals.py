@@ -56,6 +56,8 @@ async def culprits(given: Iterable[Given], run: Run) -> list[Given]:
     for one in given:
         try:
             await run(one.probe())
+        except psycopg.errors.IntegrityError:
+            guilty.append(one)  # of a domain, whose rule it breaks
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
@@ -76,17 +78,20 @@ class OnceError(Exception):
     """A request of that name was carried out already."""
 
 
-def refusal(error: psycopg.Error, collection: Collection) -> Problem | None:
-    """Return what a refused change means, or None for what the caller must know better."""
+def refusal(error: psycopg.Error, collection: Collection, *, many: bool = False) -> Problem | None:
+    """Return what a refused change means, or None for what the caller must know better.
+
+    Of many rows PostgreSQL does not say which it was; the columns are named without one.
+    """
     state = error.sqlstate or ""
     if state in AGAIN:
         return unavailable(*AGAIN[state])
     if state in INTEGRITY:
         status, kind, detail = INTEGRITY[state]
-        faults = tuple(
-            Fault(detail, pointer=pointer(column)).member()
-            for column in _columns(error, collection)
-        )
+        columns = _columns(error, collection)
+        if many and columns:
+            detail, columns = f"{detail} It is about {', '.join(columns)}.", []
+        faults = tuple(Fault(detail, pointer=pointer(column)).member() for column in columns)
         return Problem(status, detail, f"urn:project:problem:{kind}", kind.capitalize(), (), faults)
     if state.startswith("P0"):
         return Problem(422, "A rule of the database refuses the change.")

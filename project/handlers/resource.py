@@ -147,10 +147,10 @@ class ResourceHandler(Handler):
         """
 
     def preferences(self) -> dict[str, str]:
-        """Return what the client would like (RFC 7240), in small letters."""
+        """Return what the client would like (RFC 7240), in small letters; of several, the first."""
         header = self.request.headers.get("Prefer", "").lower()
-        found = (item.partition("=") for item in header.replace(";", ",").split(","))
-        return {name.strip(): value.strip().strip('"') for name, _, value in found if name.strip()}
+        found = [item.partition("=") for item in header.replace(";", ",").split(",")]
+        return {name.strip(): value.strip().strip('"') for name, _, value in reversed(found)}
 
     def applied(self, preference: str) -> None:
         """Say that a preference was met."""
@@ -183,8 +183,8 @@ class ResourceHandler(Handler):
         """Return the 404 of a row."""
         return ProblemError(Problem(404, f"{self.collection.name} has no row at this key."))
 
-    async def attempt(self, run: Callable[[], Awaitable[Rows]]) -> Rows:
-        """Run a statement, again if others were in its way.
+    async def attempt(self, run: Callable[[], Awaitable[Rows]], *, many: bool = False) -> Rows:
+        """Run a statement (of `many` rows), again if others were in its way.
 
         Raises:
             ProblemError: PostgreSQL refuses the change, or others were in the way each time.
@@ -200,13 +200,13 @@ class ResourceHandler(Handler):
                 await asyncio.sleep(random.uniform(0, 0.02) * chance)  # noqa: S311
             except psycopg.Error as error:
                 if refusal(error, self.collection):
-                    raise self.refused(error) from error
+                    raise self.refused(error, many=many) from error
                 raise
         raise AssertionError
 
-    def refused(self, error: psycopg.Error) -> Exception:
+    def refused(self, error: psycopg.Error, *, many: bool = False) -> Exception:
         """Return the answer to a change that PostgreSQL refuses."""
         if error.diag.constraint_name == ONCE:
             return OnceError()
-        problem = refusal(error, self.collection)
+        problem = refusal(error, self.collection, many=many)
         return ProblemError(problem) if problem else error

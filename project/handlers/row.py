@@ -12,7 +12,7 @@ from project.api.payload import merged, read_body, reader
 from project.api.values import Family, encode
 from project.connection import Rows, rows_of
 from project.handlers.base import JSON
-from project.handlers.changes import ChangingHandler
+from project.handlers.changes import ChangingHandler, strong_tags
 from project.handlers.problems import Problem, ProblemError
 from project.handlers.resource import writes
 
@@ -35,6 +35,10 @@ class Row(ChangingHandler):
         if asked.change:
             body = rendering.rendered(asked.change, body)
         self.tag = (tag or b"").decode()
+        if (match := strong_tags(self.request.headers.get("If-Match", "*"))) is not None and (
+            self.tag not in match
+        ):
+            raise ProblemError(Problem(412, "The row is another than If-Match names."))
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"%b\n" % body)
 
@@ -46,7 +50,7 @@ class Row(ChangingHandler):
         if documents:
             answer = await self.merge(row, documents)
         else:
-            statement = changing.update(self.view, self.key(), row, match=self.match())
+            statement = changing.update(self.view, self.key(), row, self.condition())
             answer = await self.changed(statement, row)
         self.answer(200, answer)
 
@@ -56,9 +60,8 @@ class Row(ChangingHandler):
         row = self.read(self.body_as(JSON), partial=False)
         key = self.key()
         fresh = self.request.headers.get("If-None-Match", "").strip() == "*"
-        match = None if fresh else self.match()
         if not fresh:
-            statement = changing.update(self.view, key, row, match=match, replace=True)
+            statement = changing.update(self.view, key, row, self.condition(), replace=True)
             answer = await self.change(lambda: self.run(statement), [row], statement.given)
             if answer[0][0] != b"0":
                 self.check(answer)
@@ -74,7 +77,7 @@ class Row(ChangingHandler):
     async def delete(self, _key: str) -> None:
         """Delete the row."""
         self.body_as(JSON)
-        statement = changing.delete(self.view, self.key(), match=self.match())
+        statement = changing.delete(self.view, self.key(), self.condition())
         answer = await self.changed(statement, {})
         if self.preferences().get("return") == "representation":
             self.answer(200, answer)
@@ -149,7 +152,7 @@ class Row(ChangingHandler):
                     for name, document in zip(documents, found[0], strict=True)
                 }
                 statement = changing.update(
-                    self.view, self.key(), {**row, **complete}, match=self.match()
+                    self.view, self.key(), {**row, **complete}, self.condition()
                 )
                 return rows_of(await connection.execute(statement.text, statement.values))
 

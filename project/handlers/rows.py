@@ -3,12 +3,11 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from urllib.parse import urlencode
 
 import msgspec
 import psycopg
 
-from project.api import events, inserting, openapi, pages, reading, rendering
+from project.api import events, inserting, openapi, reading, rendering
 from project.api.once import Once, answered
 from project.api.payload import Row as Payload
 from project.api.payload import read_body, reader
@@ -121,7 +120,7 @@ class Rows(LoadingHandler):
             body = rendering.rendered(asked.change, body)
         # A full page may have been the last; the next one is empty then.
         if rows and rows == asked.size and last is not None:
-            self.set_header("Link", f'<{self.next_page(asked.query, last)}>; rel="next"')
+            self.set_header("Link", f'<{asked.following.after(last)}>; rel="next"')
         await self.count(asked.query, rows)
         self.set_header("Content-Type", f"{JSON}; charset=UTF-8")
         self.finish(b"[%b]\n" % body)
@@ -141,15 +140,6 @@ class Rows(LoadingHandler):
             body = rendering.rendered(asked.change, body)
         self.set_header("Content-Type", f"{openapi.ONE}; charset=UTF-8")
         self.finish(b"%b\n" % body)
-
-    def next_page(self, query: Query, last: bytes) -> str:
-        """Return the address of the page after a row."""
-        kept = [
-            (name, text)
-            for name, text in read_parameters(self.request.query)
-            if name not in {"cursor", "offset"}
-        ]
-        return f"{self.request.path}?{urlencode([*kept, ('cursor', pages.encode(query, last))])}"
 
     async def count(self, query: Query, rows: int | None) -> None:
         """Say how many rows there are on all pages, if the client would like to know.
