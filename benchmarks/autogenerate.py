@@ -146,7 +146,7 @@ def kept() -> Iterator[URL]:
     from project import embedded  # noqa: PLC0415
 
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=scratch.memory()) as folder,  # as the other one
         embedded.running(Path(folder) / "postgres", scratch.FORGETFUL) as url,
     ):
         yield url

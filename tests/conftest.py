@@ -33,6 +33,7 @@ from project.models.access_token import new_token, token_hash
 from project.pool import Connections
 from project.replica import Replica
 from project.revisions import read_history
+from project.schema import scratch
 from project.server import Server
 from project.settings import Settings
 
@@ -105,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
     PostgreSQL of another run, which cannot run as root, would lose its data from under it.
     """
     if not hasattr(config, "workerinput"):
-        os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="project-")
+        os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="project-", dir=scratch.memory())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -75,10 +75,23 @@ def test_what_a_killed_process_left_is_swept_after_a_day(scratch_server: sa.URL)
 def test_without_a_url_there_is_an_embedded_server(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(run_folder / f"cache{os.getpid()}"))
+    folder = run_folder / f"cache{os.getpid()}"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setattr(scratch, "MEMORY", run_folder / "no memory")
     with scratch.server(None) as server, scratch.database(server) as url:
         assert execute(url, "SHOW fsync") == [("off",)]
-    assert (run_folder / f"cache{os.getpid()}" / "project-schema" / "postgres" / "data").is_dir()
+    assert (folder / "project-schema" / "postgres" / "data").is_dir()
+
+
+@pytest.mark.parametrize("room", [0, 2**62])
+def test_it_is_in_memory_where_that_has_room(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(scratch, "MEMORY", tmp_path)
+    monkeypatch.setattr(scratch, "ROOM", room)
+    in_memory = scratch.cache_folder().parent == tmp_path / f"project-schema-{os.getuid()}"
+    assert in_memory == (room == 0)
 
 
 def test_without_a_cache_the_folder_is_the_users_own(
@@ -87,6 +100,7 @@ def test_without_a_cache_the_folder_is_the_users_own(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "MEMORY", tmp_path / "no memory")
     folder = scratch.cache_folder()
     assert folder.parent.parent == tmp_path
     assert folder.parent.stat().st_mode & 0o777 == 0o700

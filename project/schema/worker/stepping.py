@@ -71,7 +71,9 @@ class Run:
 
         environment.run_migrations = noted  # type: ignore[method-assign]
 
-    def hear(self, _connection: sa.engine.Connection, _cursor: object, statement: str, *_: object) -> None:
+    def hear(
+        self, _connection: sa.engine.Connection, _cursor: object, statement: str, *_: object
+    ) -> None:
         """Judge a statement that is about to be executed on any engine of the process."""
         if not self.migrating:
             self.spoke = True
