@@ -162,7 +162,7 @@ def test_a_finding_leads_to_the_line_and_to_the_operation(foreign: Foreign) -> N
         "character varying(60)",
         "character varying(50)",
     )
-    assert finding.remedy == 'op.alter_column("note", "text", type_=<character varying(60)>)'
+    assert finding.remedy == 'op.alter_column("note", "text", type_=sa.String(length=60))'
     assert finding.path == "models.py"
     assert finding.line >= 5
 

@@ -75,7 +75,7 @@ def models_against_migrations(
         *integrity.edited(told),
         *_unimported(facts),
         *_refused(refused, facts),
-        *wording.said(differing, here, "the models", "the migrations", facts),
+        *wording.said(differing, (here, there), "the models", "the migrations", facts),
         *wording.reordered(reordered(here, there), "the models", "the migrations", facts),
     ]
     findings, undeclared = without_undeclared(findings, project)
@@ -133,7 +133,7 @@ def database_against_migrations(
             r for r in source.revisions if r.revision not in standing.ancestors(source, stamped)
         ]
     findings = [
-        *wording.said(differing, expected, "the migrations", "the database", None),
+        *wording.said(differing, (expected, found), "the migrations", "the database", None),
         *wording.reordered(reordered(expected, found), "the migrations", "the database", None),
     ]
     # What is ignored is meant for the other comparison, too: here it may well match nothing.
@@ -186,7 +186,7 @@ def metadata_against_database(
         f"{reference} against the database",
         (
             *_unimported(facts),
-            *wording.said(differing, expected, "the models", "the database", facts),
+            *wording.said(differing, (expected, found), "the models", "the database", facts),
             *wording.reordered(reordered(expected, found), "the models", "the database", facts),
         ),
         (f"{len(expected.items)} objects compared", _versions(found, expected)),

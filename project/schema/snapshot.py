@@ -166,3 +166,16 @@ def _attributes(left: Item, right: Item) -> Iterator[Difference]:
         expected, found = left.attributes.get(name), right.attributes.get(name)
         if expected != found:
             yield Difference(left.key, name, expected, found)
+
+
+def shown(value: "Value | object") -> str:
+    """Write an attribute's value for a person."""
+    if value is None:
+        return "none"
+    if value is MISSING:
+        return "missing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(shown(part) for part in value)
+    return str(value)

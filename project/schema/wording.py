@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from project.schema.facts import MetadataFacts
 from project.schema.finding import Finding
 from project.schema.origin import origin
-from project.schema.remedy import remedy, shown
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot
+from project.schema.remedy import remedy
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, shown
 
 #: Kinds whose items go with another: where one side lacks that, they are not said one by one.
 PARTS = {
@@ -18,7 +18,7 @@ WHOLES = {"table", "view", "domain", "foreign server"}
 
 def said(
     differing: Iterable[Difference],
-    expected: Snapshot,
+    sides: tuple[Snapshot, Snapshot],
     here: str,
     there: str,
     facts: MetadataFacts | None,
@@ -27,7 +27,7 @@ def said(
 
     Args:
         differing: What differs.
-        expected: The snapshot of the expected side.
+        sides: What was expected, and what was found.
         here: What the expected side is called: "the models".
         there: What the other one is called.
         facts: Where the models are written, if they are the expected side.
@@ -47,7 +47,7 @@ def said(
             attribute=difference.attribute or "",
             expected=shown(difference.expected),
             found=shown(difference.found),
-            remedy=remedy(difference, expected),
+            remedy=remedy(difference, *sides),
             path=path,
             line=line,
             origin="" if facts is None else origin(difference),

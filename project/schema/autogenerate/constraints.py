@@ -17,7 +17,7 @@ from project.schema.autogenerate.text import (
     shown,
     sql_text,
 )
-from project.schema.remedy import clause
+from project.schema.clause import clause
 from project.schema.snapshot import Item, Key
 
 #: What a key says of when it is checked, which its index does not.
@@ -82,8 +82,8 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
         yield _as_sql(item, item.key, f"{definition}{_stored(item)}", why)
     else:
         again = f"{_drop(item.key, constraint.kind, if_exists=True)}\n"
-        operation = _operation(item.key, constraint)
-        yield Step(operation, rank.ADD_CONSTRAINT, again=again + operation)
+        add = operation(item.key, constraint)
+        yield Step(add, rank.ADD_CONSTRAINT, again=again + add)
 
 
 def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
@@ -114,7 +114,8 @@ def _as_sql(item: Item, key: Key, definition: str, why: str = "") -> Step:
     )
 
 
-def _operation(key: Key, constraint: Constraint, **more: object) -> str:
+def operation(key: Key, constraint: Constraint, **more: object) -> str:
+    """Write what adds a constraint, at once and as it is."""
     *schema, table, name = key.name
     named = (f"op.f({literal(name)})", literal(table))
     options = {**python(constraint.options), **more}
@@ -131,12 +132,12 @@ def _operation(key: Key, constraint: Constraint, **more: object) -> str:
         )
     if constraint.kind == "check":
         listed = sql_text(constraint.columns[0])
-    operation = {
+    function = {
         "check": "op.create_check_constraint",
         "primary": "op.create_primary_key",
         "unique": "op.create_unique_constraint",
     }[constraint.kind]
-    return call(operation, *named, listed, **options, schema=in_schema(schema))
+    return call(function, *named, listed, **options, schema=in_schema(schema))
 
 
 def _drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
@@ -156,7 +157,7 @@ def _validated_later(item: Item, constraint: Constraint | None, key: Key) -> Ite
     if constraint is None:
         yield _as_sql(item, key, f"{clause(item)} NOT VALID")
     else:
-        add = _operation(key, constraint, postgresql_not_valid=True)
+        add = operation(key, constraint, postgresql_not_valid=True)
         again = f"{_drop(key, constraint.kind, if_exists=True)}\n{add}"
         yield Step(add, rank.ADD_CONSTRAINT, again=again)
     why = _refusing(item, constraint) if constraint else ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from project.schema.autogenerate.change import Path
 from project.schema.autogenerate.step import Code, in_sql
 from project.schema.autogenerate.text import literal, unquoted
+from project.schema.clause import clause
 from project.schema.pieces import parenthesized, split
-from project.schema.remedy import clause
 from project.schema.snapshot import Item, Value
 
 KINDS = {"PRIMARY KEY": "primary", "UNIQUE": "unique", "FOREIGN KEY": "foreign", "CHECK": "check"}

@@ -52,7 +52,16 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
             for statement in let_go(item.key, change):
                 yield execute(statement, rank.CREATE_INDEX, alone=True)
         yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
-    create = call(
+    create = operation(item, index, name, online=online)
+    why = repeating(item, index.parts, index) if online and item.attributes["unique"] else ""
+    again = "" if online else f"{_drop(item.key, if_exists=True)}\n{create}"
+    yield Step(create, _rank(item, change), alone=online, why=why, again=again)
+
+
+def operation(item: Item, index: Index, name: str, *, online: bool) -> str:
+    """Write what creates an index, beside running requests or not."""
+    *schema, table, _ = item.key.name
+    return call(
         "op.create_index",
         *(f"op.f({literal(name)})", literal(table), f"[{', '.join(map(_part, index.parts))}]"),
         unique=True if item.attributes["unique"] else None,
@@ -62,9 +71,6 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
         postgresql_concurrently=True if online else None,
         schema=in_schema(schema),
     )
-    why = repeating(item, index.parts, index) if online and item.attributes["unique"] else ""
-    again = "" if online else f"{_drop(item.key, if_exists=True)}\n{create}"
-    yield Step(create, _rank(item, change), alone=online, why=why, again=again)
 
 
 def _as_sql(item: Item, name: str, *, only: bool) -> Step:

@@ -10,10 +10,9 @@ from project.schema import rows
 from project.schema.autogenerate.change import Path as Name
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.workbench import Side, Workbench
-from project.schema.remedy import shown
 from project.schema.reviewing.observation import Observation
 from project.schema.reviewing.observe import observe_file
-from project.schema.snapshot import Difference, Key, differences
+from project.schema.snapshot import Difference, Key, differences, shown
 from project.schema.source import SourceError
 
 Seen = TypeVar("Seen")

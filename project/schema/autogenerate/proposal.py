@@ -18,8 +18,7 @@ from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.text import dotted
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies, grants
-from project.schema.remedy import shown
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences, shown
 from project.schema.source import SourceError
 
 #: Rounds of planning and trying. The second mends what the first could not foresee: what a change

@@ -57,15 +57,16 @@ def execute(
     """
     statements = [again] if isinstance(again, str) else again
     return Step(
-        _executed(sql),
+        executed(sql),
         rank,
         alone=alone,
         why=why,
-        again="\n".join(_executed(statement) for statement in statements if statement),
+        again="\n".join(executed(statement) for statement in statements if statement),
     )
 
 
-def _executed(sql: str) -> str:
+def executed(sql: str) -> str:
+    """Write ``op.execute``."""
     return f"op.execute({sql_text(sql)})"
 
 

@@ -10,8 +10,7 @@ from project.schema import scratch
 from project.schema.catalog import read
 from project.schema.connections import connected
 from project.schema.finding import Finding
-from project.schema.remedy import shown
-from project.schema.snapshot import differences, without_parts
+from project.schema.snapshot import differences, shown, without_parts
 from project.schema.source import Revision, SourceError
 from project.schema.walking.undoing import about
 from project.schema.walking.walk import Walk

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from project.schema import rows
 from project.schema.finding import Finding
-from project.schema.remedy import shown
-from project.schema.snapshot import Difference, without_parts
+from project.schema.snapshot import Difference, shown, without_parts
 from project.schema.source import Revision, SourceError
 
 #: How a revision's file declares that rows are lost on purpose.
