@@ -8,8 +8,8 @@ from project.schema.autogenerate.step import Code, call, executed, in_sql
 from project.schema.autogenerate.text import in_schema, literal, quoted, string
 from project.schema.snapshot import Item, Value
 
-#: What SQL calls objects of these kinds. To make one takes all that its definition says, which only a
-#: reader can; to drop it, or to comment on it, takes a word.
+#: What SQL calls objects of these kinds. To make one takes all that its definition says, which only
+#: a reader can; to drop it, or to comment on it, takes a word.
 CALLED = {
     "schema": "SCHEMA",
     "extension": "EXTENSION",
