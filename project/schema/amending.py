@@ -89,9 +89,7 @@ def _comment(item: Item, value: object) -> str:
         return executed(f"COMMENT ON FOREIGN TABLE {named(item.key.name)} IS {words}")
     if value is None:
         return call("op.drop_table_comment", literal(table), schema=in_schema(schema))
-    return call(
-        "op.create_table_comment", literal(table), literal(value), schema=in_schema(schema)
-    )
+    return call("op.create_table_comment", literal(table), literal(value), schema=in_schema(schema))
 
 
 def _commented(item: Item, value: object) -> str:
