@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from project.schema.autogenerate import numbering
 from project.schema.autogenerate.step import Code, call, executed, in_sql
 from project.schema.autogenerate.text import in_schema, literal, quoted, string
-from project.schema.snapshot import Item, Value
+from project.schema.snapshot import Item
 
 #: What SQL calls objects of these kinds. To make one takes all that its definition says, which only
 #: a reader can; to drop it, or to comment on it, takes a word.
@@ -46,7 +46,7 @@ NUMBERED = "next number"
 SETTINGS = {"volatility", "parallel", "cost", "rows"}
 
 
-def altered(item: Item, attribute: str, value: Value) -> str:
+def altered(item: Item, attribute: str, value: object) -> str:
     """Write what sets an attribute; "" where it takes more than a line.
 
     Args:
@@ -85,7 +85,7 @@ def _altered(argument: str) -> Callable[[Item, object], str]:
 def _comment(item: Item, value: object) -> str:
     *schema, table = item.key.name
     if item.attributes["foreign"]:
-        words = "NULL" if value is None else string(value)
+        words = "NULL" if value is None else string(str(value))
         return executed(f"COMMENT ON FOREIGN TABLE {named(item.key.name)} IS {words}")
     if value is None:
         return call("op.drop_table_comment", literal(table), schema=in_schema(schema))
@@ -94,7 +94,7 @@ def _comment(item: Item, value: object) -> str:
 
 def _commented(item: Item, value: object) -> str:
     kind, (*path, name) = item.key.kind, item.key.name
-    text = "NULL" if value is None else string(value)
+    text = "NULL" if value is None else string(str(value))
     if kind in PARTS:
         return executed(f"COMMENT ON {kind.upper()} {part(name)} ON {named(path)} IS {text}")
     if kind == "domain constraint":

@@ -69,7 +69,7 @@ def _create(item: Item, expected: Snapshot) -> str:
         return executed(f"CREATE {word} {named(item.key.name)} AS {attributes['definition']}")
     if kind == "enum":
         values = attributes["values"]
-        labels = ", ".join(map(string, values)) if isinstance(values, tuple) else ""
+        labels = ", ".join(string(str(value)) for value in values) if isinstance(values, tuple) else ""
         return executed(f"CREATE TYPE {named(item.key.name)} AS ENUM ({labels})")
     return ""
 

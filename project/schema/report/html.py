@@ -1,6 +1,6 @@
 """One file of HTML: no network, no script; light and dark, a keyboard, a screen reader, paper."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
 
@@ -37,10 +37,17 @@ dd { margin: 0 0 .3rem; } dd pre { margin-top: 0; }
 @media (max-width: 30rem) { pre { font-size: .75rem; padding: .5rem; } }
 .scroll { overflow-x: auto; } .scroll:focus-visible, summary:focus-visible {
   outline: .15rem solid var(--note); }
-table { border-collapse: collapse; width: 100%; min-width: 52rem; font-size: .9rem;
-  overflow-wrap: normal; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid var(--line); }
+@media screen and (max-width: 56rem) { thead { position: absolute; clip-path: inset(50%); }
+  table, tbody, tr, td { display: block; overflow-wrap: anywhere; }
+  tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  td { border: 0; padding: .1rem 0 .1rem 6rem; } td:empty { display: none; }
+  td::before { content: attr(data-column); color: var(--soft); float: left;
+    margin-left: -6rem; width: 5.5rem; } }
+.pair { display: flex; flex-wrap: wrap; gap: .25rem 2rem; align-items: start;
+  margin-bottom: 1rem; } svg { max-width: 100%; height: auto; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-top: 1.5rem; }
 svg text { fill: var(--ink); font: .8125rem ui-monospace, monospace; }
 svg .box { fill: var(--shade); stroke: var(--line); } svg .name { font-weight: 600; }
@@ -128,69 +135,75 @@ def _section(section: Section) -> str:
     if section.kind == "list":
         items = "".join(f"<li>{_text(row[0])}</li>" for row in section.rows)
         return f"<h2>{title}</h2><ul>{items}</ul>"
-    body = _drawing(section) if section.kind == "diagram" else _table(section)
+    if section.kind == "diagram":
+        return f"<h2>{title}</h2>{_drawing(section)}"
     return (
         f'<h2>{title}</h2><div class="scroll" tabindex="0" role="region" aria-label="{title}">'
-        f"{body}</div>"
+        f"{_table(section)}</div>"
     )
 
 
 def _table(section: Section) -> str:
-    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in section.columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in section.rows
+    """Write a table, which a narrow screen shows as a list: its roles say that it still is one."""
+    names = [_text(column) for column in section.columns]
+    head = "".join(f'<th scope="col" role="columnheader">{name}</th>' for name in names)
+    rows = "".join(f'<tr role="row">{_cells(names, row)}</tr>' for row in section.rows)
+    return (
+        f'<table role="table"><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>'
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _cells(names: Iterable[str], row: Iterable[str]) -> str:
+    pairs = zip(names, row, strict=True)
+    return "".join(
+        f'<td role="cell" data-column="{name}">{_text(cell)}</td>' for name, cell in pairs
+    )
 
 
 def _drawing(section: Section) -> str:
-    """Draw each table as a box before and a box after, side by side."""
+    """Draw each table as a box before and a box after: side by side, or one below the other."""
     groups = [(name, list(rows)) for name, rows in groupby(section.rows, lambda row: row[0])]
     # Each line begins with its mark.
     widest = max(len(f"+ {row[1]}  {max(row[2], row[3], key=len)}") for row in section.rows)
     width = _CHARACTER * max(widest, *(len(name) for name, _ in groups)) + 2 * _MARGIN
-    parts = [
-        f'<text class="side" x="{left}" y="{_ROW - 6}">{side}</text>'
-        for side, left in (("before", 0), ("after", width + 3 * _MARGIN))
-    ]
-    top = _ROW
-    for name, rows in groups:
-        for side, left in ((_BEFORE, 0), (_AFTER, width + 3 * _MARGIN)):
-            parts += _box(name, rows, side, left, top, width)
-        top += _ROW * (len(rows) + 2) + _MARGIN
-    whole = 2 * width + 3 * _MARGIN
+    boxes = [[_box(name, rows, side, width) for side in (_BEFORE, _AFTER)] for name, rows in groups]
+    pairs = "".join(f'<div class="pair">{before}{after}</div>' for before, after in boxes)
     said = "; ".join(
         f"{table}: {', '.join(_spoken(row) for row in rows if row[2] != row[3])}"
         for table, rows in groups
     )
-    return (
-        f'<svg role="img" aria-label="{_text(said)}" width="{whole}" height="{top}"'
-        f' viewBox="0 0 {whole} {top}" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
-    )
+    return f'<div role="img" aria-label="{_text(said)}">{pairs}</div>'
 
 
-def _box(  # noqa: PLR0913, PLR0917
-    name: str, rows: "list[tuple[str, ...]]", side: int, left: int, top: int, width: int
-) -> list[str]:
+def _box(name: str, rows: "list[tuple[str, ...]]", side: int, width: int) -> str:
     there = [row for row in rows if row[side]]
     height = _ROW * (len(there) + 1) + _MARGIN
-    if not there:
+    label = "before" if side == _BEFORE else "after"
+    parts = [f'<text class="side" x="0" y="{_ROW - 6}">{label}</text>']
+    if there:
+        parts += [
+            f'<rect class="box" x="0" y="{_ROW}" width="{width}" height="{height}" rx="4"/>',
+            f'<text class="name" x="{_MARGIN}" y="{2 * _ROW}">{_text(name)}</text>',
+        ]
+    else:
         said = f"{name} is not there {'yet' if side == _BEFORE else 'any more'}"
-        return [f'<text class="side" x="{left}" y="{top + _ROW}">{_text(said)}</text>']
-    parts = [
-        f'<rect class="box" x="{left}" y="{top}" width="{width}" height="{height}" rx="4"/>',
-        f'<text class="name" x="{left + _MARGIN}" y="{top + _ROW}">{_text(name)}</text>',
-    ]
-    for place_, row in enumerate(there, 2):
+        width = max(width, _CHARACTER * len(said))
+        parts.append(f'<text class="side" x="0" y="{2 * _ROW}">{_text(said)}</text>')
+    for place_, row in enumerate(there, 3):
         kind = ""
         if row[2] != row[3]:
             kind = "changed" if row[2] and row[3] else "added" if row[3] else "gone"
         mark = {"changed": "~ ", "added": "+ ", "gone": "- "}.get(kind, "  ")
         parts.append(
-            f'<text class="{kind}" x="{left + _MARGIN}" y="{top + _ROW * place_}"'
+            f'<text class="{kind}" x="{_MARGIN}" y="{_ROW * place_}"'
             f' xml:space="preserve">{_text(f"{mark}{row[1]}  {row[side]}")}</text>'
         )
-    return parts
+    whole = height + _ROW + 1
+    return (
+        f'<svg aria-hidden="true" width="{width}" height="{whole}" viewBox="0 0 {width} {whole}"'
+        f' xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+    )
 
 
 def _spoken(row: "tuple[str, ...]") -> str:
