@@ -4,7 +4,7 @@ import re
 
 from project.schema.amending import CALLED, altered, named, part
 from project.schema.autogenerate import columns, constraints, indexes, types
-from project.schema.autogenerate.definitions import parse, parse_index
+from project.schema.autogenerate.definitions import parse, parse_index, strings
 from project.schema.autogenerate.step import Code, call, executed
 from project.schema.autogenerate.text import in_schema, literal, string
 from project.schema.clause import clause
@@ -68,8 +68,7 @@ def _create(item: Item, expected: Snapshot) -> str:
         word = "MATERIALIZED VIEW" if attributes["materialised"] else "VIEW"
         return executed(f"CREATE {word} {named(item.key.name)} AS {attributes['definition']}")
     if kind == "enum":
-        values = attributes["values"]
-        labels = ", ".join(string(str(value)) for value in values) if isinstance(values, tuple) else ""
+        labels = ", ".join(map(string, strings(attributes["values"])))
         return executed(f"CREATE TYPE {named(item.key.name)} AS ENUM ({labels})")
     return ""
 
