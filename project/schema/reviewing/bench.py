@@ -177,8 +177,7 @@ class Bench:
         }
         trial.findings += data.lost(rows_before, rows_after, connection, deleted)
         new = running.as_owner(stand.old, new)
-        stranger = running.role == probing.made_role(connection)
-        found = compatibility.changes(running.asked, stand.old, new, stranger=stranger)
+        found = compatibility.changes(running.asked, stand.old, new)
         unused = running.unused(stand.old, new)
         trial.findings += self._compatibility(trial, found, unused, connection)
         trial.findings += failure.invalid_indexes(before, after, observation.own)

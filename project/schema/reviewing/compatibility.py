@@ -33,7 +33,6 @@ class Change:
     after: Outcome
     partly: bool = False  # others of its kind still work on that table
     found: bool = False  # the row that it speaks of is there as before
-    stranger: bool = False  # it is sent by a role that nobody has granted anything but us
 
     @property
     def swallowed(self) -> bool:
@@ -47,22 +46,9 @@ class Change:
 
 
 def changes(
-    asked: Sequence[Probe],
-    before: Sequence[Outcome],
-    after: Sequence[Outcome],
-    *,
-    stranger: bool = False,
+    asked: Sequence[Probe], before: Sequence[Outcome], after: Sequence[Outcome]
 ) -> list[Change]:
-    """Return what worked before and ends differently now.
-
-    Args:
-        asked: The statements.
-        before: How they ended before.
-        after: How they end now, in the same order.
-        stranger: Whether the role that sends them was made for that, because the migrations speak
-            of none; the service may as well be the owner of all.
-
-    """
+    """Return what worked before and ends differently now."""
     served = {
         (str(probe.relation), probe.kind)
         for probe, new in zip(asked, after, strict=True)
@@ -79,14 +65,7 @@ def changes(
         return bool(relation.key) and all(looked.get((str(relation), c)) for c in relation.key)
 
     return [
-        Change(
-            probe,
-            old,
-            new,
-            (str(probe.relation), probe.kind) in served,
-            found(probe.relation),
-            stranger,
-        )
+        Change(probe, old, new, (str(probe.relation), probe.kind) in served, found(probe.relation))
         for probe, old, new in zip(asked, before, after, strict=True)
         if not old.sqlstate and (new.sqlstate or new.rows < old.rows or _drifted(old, new))
     ]
@@ -186,7 +165,7 @@ def _code(change: Change, before: Snapshot, after: Snapshot, lost: set[str]) -> 
         return _of_success(change, lost)
     if ended.sqlstate == OUT_OF_RANGE and probe.kind == "WHERE":
         return ""  # it is the greatest number of all that is compared
-    if ended.sqlstate == DENIED and _is_exception(change):
+    if ended.sqlstate == DENIED and _is_exception(change, before):
         return MAY
     if ended.sqlstate == BAD_TEXT and "enum" in ended.message:
         return "old-release-breaks"
@@ -213,12 +192,17 @@ def _of_success(change: Change, lost: set[str]) -> str:
     return "old-release-loses-rows" if whole and str(probe.relation) not in lost else ""
 
 
-def _is_exception(change: Change) -> bool:
-    """Tell a right that is missed where the release need not use it, or not for all rows."""
+def _is_exception(change: Change, before: Snapshot) -> bool:
+    """Tell a right that is missed where the release need not use it, or not for all rows.
+
+    On what is new, such as a sequence, nobody has granted anything; its owner needs no grant.
+    """
     said = change.after.message
     if "row-level security" in said:
         return change.partly
-    return change.stranger or "for sequence" in said
+    denied = re.search(r"permission denied for [a-z ]+ (\S+)", said)
+    names = {item.key.name[-1].partition("(")[0] for item in before.items.values()}
+    return denied is not None and denied[1] not in names
 
 
 MAY = "old-release-may-break"
@@ -266,8 +250,6 @@ def _cause(change: Change) -> str:
         drifted = _drifted(change.before, change.after)
         return ", ".join(dict.fromkeys(f"{new} instead of {old}" for old, new in drifted))
     message = re.sub(r"^.*?ERROR:\s*", "", change.after.message)
-    if change.stranger and message.startswith("permission denied"):
-        message += ", unless the service is its owner"
     message = NO_COLUMN.sub(r'column "\1" does not exist', message)
     if change.after.sqlstate.startswith("22"):
         message = re.sub(r': ".*', "", message)  # which value it is does not matter
