@@ -61,7 +61,7 @@ async def test_who_comes_while_a_lookup_is_on_its_way_waits_for_the_next(
     await database.is_asked(1)
     later = [asyncio.create_task(tokens.live(f"Bearer {token}")) for token in "aab"]
     gone = asyncio.create_task(tokens.live("Bearer c"))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop: those tasks have asked
     gone.cancel()
     database.asked[0][1].set_result([row("a")])
     live = await first
@@ -82,7 +82,7 @@ async def test_a_lookup_that_fails_fails_for_those_who_waited_for_it(
     first = asyncio.create_task(tokens.live("Bearer a"))
     await database.is_asked(1)
     second = asyncio.create_task(tokens.live("Bearer a"))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop: that task has asked
     database.asked[0][1].set_exception(psycopg.OperationalError("gone"))
     with pytest.raises(psycopg.OperationalError):
         await first

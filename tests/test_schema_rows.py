@@ -388,7 +388,7 @@ def test_rows_are_read_again_after_somebody_gave_a_column_another_type(
 TOUCHES = (
     "UPDATE t SET b = b || 'x' WHERE a = 1",
     "DELETE FROM t WHERE a = 2",
-    "INSERT INTO t (a, b) VALUES (99, 'z')",
+    "VACUUM t; INSERT INTO t (a, b) VALUES (99, 'z')",
     "DELETE FROM t WHERE a = 99; VACUUM t; INSERT INTO t (a, b) VALUES (99, 'w')",  # in its place
     "WITH one AS (DELETE FROM t WHERE a = 1 RETURNING b) INSERT INTO t SELECT -1, b FROM one",
     "ALTER TABLE t ALTER a TYPE numeric(5, 2)",

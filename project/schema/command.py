@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from project.schema import integrity, scratch
 from project.schema.configuration import Project, UsageError
-from project.schema.connections import connected
+from project.schema.connections import connected, parsed
 from project.schema.drift import (
     database_against_migrations,
     metadata_against_database,
@@ -266,14 +266,11 @@ def database(text: str) -> sa.URL:
     """Read the URL of a live database.
 
     Raises:
-        UsageError: it cannot be read. What SQLAlchemy says of it may quote a piece of the password.
+        UsageError: it cannot be read.
 
     """
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
-        url = None
-    if url is None or url.get_backend_name() != "postgresql":
+    url = parsed(text)
+    if url is None:
         raise UsageError(
             "The database cannot be read; expected postgresql://user:password@host:port/name."
         )

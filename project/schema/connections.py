@@ -22,3 +22,15 @@ def connected(url: sa.URL, *, read_only: bool = False) -> Iterator[Connection]:
         if read_only:
             connection.execute("SET default_transaction_read_only = on")
         yield connection
+
+
+def parsed(text: str) -> sa.URL | None:
+    """Read the URL of a PostgreSQL database; None if it is none.
+
+    What SQLAlchemy says of a bad URL may quote a piece of the password: it is left out.
+    """
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        return None
+    return url if url.get_backend_name() == "postgresql" else None

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from project import embedded
+from project.schema.connections import parsed
 
 #: Nothing here must survive a crash, so the server need not wait for the disk.
 FORGETFUL = {
@@ -90,12 +91,8 @@ def server(url: str | None) -> Iterator[sa.URL]:
 
 
 def _parsed(text: str) -> sa.URL:
-    # What SQLAlchemy says of a bad URL may quote a piece of the password: it is left out.
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError):
-        url = None
-    if url is None or url.get_backend_name() != "postgresql":
+    url = parsed(text)
+    if url is None:
         raise ScratchError(
             "The scratch server's URL cannot be read; "
             "expected postgresql://user:password@host:port/database."
