@@ -1,7 +1,6 @@
 """One process that serves: from its sockets until it has drained."""
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -92,8 +91,6 @@ async def serve(
             closing.callback(watching.cancel)
             await tell(service.desk, number, figures)
         greet()
-        # What was imported stays: the garbage collector need not look at it again and again.
-        gc.freeze()
         return await until_stopped(server, settings, signals)
 
 
