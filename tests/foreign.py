@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from project.schema.checking.drift import models_against_migrations
 from project.schema.configuration import Project
-from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.source import Source
 from project.schema.walking.roundtrip import roundtrip

@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql as sqlalchemy_postgresql
 
 from project.database import ROOT
 from project.schema.catalog import postgresql, read
+from project.schema.checking.remedy import remedy
 from project.schema.equivalence import without_equivalents
-from project.schema.remedy import remedy
 from project.schema.snapshot import Difference, differences
 
 from .conftest import Databases, secret

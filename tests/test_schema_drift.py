@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from project.database import ROOT
-from project.schema.configuration import Ignore, Project, UsageError
-from project.schema.drift import (
+from project.schema.checking.drift import (
     database_against_migrations,
     metadata_against_database,
     models_against_migrations,
 )
+from project.schema.configuration import Ignore, Project, UsageError
 from project.schema.finding import Report
 from project.schema.scratch import ScratchError
 from project.schema.walking.roundtrip import roundtrip

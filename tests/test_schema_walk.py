@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from project import embedded
 from project.database import ROOT
+from project.schema.checking.drift import models_against_migrations
 from project.schema.configuration import Project, UsageError
-from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.progress import shown
 from project.schema.scratch import ScratchError

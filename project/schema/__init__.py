@@ -19,12 +19,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from project.schema.configuration import Project, UsageError
-    from project.schema.drift import (
+    from project.schema.checking.drift import (
         database_against_migrations,
         metadata_against_database,
         models_against_migrations,
     )
+    from project.schema.configuration import Project, UsageError
     from project.schema.finding import Finding, Report
     from project.schema.proof import assert_models_match_migrations, assert_roundtrip
     from project.schema.report import render

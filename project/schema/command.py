@@ -12,14 +12,15 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from project.schema import integrity, scratch
-from project.schema.configuration import Project, UsageError
-from project.schema.connections import connected, parsed
-from project.schema.drift import (
+from project.schema import scratch
+from project.schema.checking import integrity
+from project.schema.checking.drift import (
     database_against_migrations,
     metadata_against_database,
     models_against_migrations,
 )
+from project.schema.configuration import Project, UsageError
+from project.schema.connections import connected, parsed
 from project.schema.finding import Report
 from project.schema.progress import shown
 from project.schema.report import FORMATS, render

@@ -9,8 +9,8 @@ def test_every_revision_can_be_undone(): assert_roundtrip("alembic.ini")
 from pathlib import Path
 
 from project.schema import scratch
+from project.schema.checking.drift import models_against_migrations
 from project.schema.configuration import Project
-from project.schema.drift import models_against_migrations
 from project.schema.finding import Report
 from project.schema.report import render
 from project.schema.walking.roundtrip import SEED, roundtrip

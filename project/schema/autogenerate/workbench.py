@@ -17,12 +17,12 @@ from project.schema.catalog.dependencies import (
     sequences,
     statements,
 )
+from project.schema.checking.drift import version_table
+from project.schema.checking.hidden import without_hidden
 from project.schema.configuration import Ignore, Project, UsageError
 from project.schema.connections import Connection, connected
-from project.schema.drift import version_table
 from project.schema.equivalence import without_equivalents
 from project.schema.facts import MetadataFacts, RefusedIndex
-from project.schema.hidden import without_hidden
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import PARTS, Difference, Key, Snapshot, differences

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from project.schema import integrity
+from project.schema.checking import integrity
+from project.schema.checking.standing import graph
 from project.schema.configuration import UsageError
 from project.schema.finding import Finding, Level
 from project.schema.hazards.codes import CODES
 from project.schema.reviewing.observation import Observation
 from project.schema.source import History, Revision
-from project.schema.standing import graph
 
 MARK = re.compile(
     r"^\s*#\s*review:\s*ignore\s+(?P<code>[\w-]+)\s*"

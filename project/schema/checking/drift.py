@@ -12,20 +12,21 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from project.schema import extensions, integrity, scratch, standing, wording
+from project.schema import extensions, scratch
 from project.schema.catalog import read
+from project.schema.checking import integrity, standing, wording
+from project.schema.checking.hidden import without_hidden
+from project.schema.checking.ignoring import without_ignored, without_undeclared
+from project.schema.checking.unimported import unimported
 from project.schema.configuration import Project, UsageError, models_only
 from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
 from project.schema.facts import RefusedIndex
 from project.schema.finding import Finding, Report
-from project.schema.hidden import without_hidden
-from project.schema.ignoring import without_ignored, without_undeclared
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import Key, Snapshot, differences, reordered
 from project.schema.source import MetadataFacts
-from project.schema.unimported import unimported
 
 
 def models_against_migrations(

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from project.schema.checking.origin import origin
+from project.schema.checking.remedy import remedy
 from project.schema.facts import MetadataFacts
 from project.schema.finding import Finding
-from project.schema.origin import origin
-from project.schema.remedy import remedy
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot, shown
 
 #: Kinds whose items go with another: where one side lacks that, they are not said one by one.

@@ -2,11 +2,11 @@
 
 import re
 
-from project.schema.amending import CALLED, altered, named, part
 from project.schema.autogenerate import columns, constraints, indexes, types
 from project.schema.autogenerate.definitions import parse, parse_index, strings
 from project.schema.autogenerate.step import Code, call, executed
 from project.schema.autogenerate.text import in_schema, literal, string
+from project.schema.checking.amending import CALLED, altered, named, part
 from project.schema.clause import clause
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 

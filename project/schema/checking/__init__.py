@@ -1,0 +1,1 @@
+"""Models, migrations and a live database against each other: where they disagree."""
