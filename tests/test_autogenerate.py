@@ -208,7 +208,7 @@ def test_a_new_column_is_written_proved_and_enough(developer: Developer) -> None
         sa.CheckConstraint("text <> ''", name="text_says_something"),""",
     )
     text = developer.autogenerate()
-    assert '"""create colour, add colour to note and 2 more changes"""' in text
+    assert "add colour, text_says_something and ix_note_mail to note, and 1 more change" in text
     assert 'op.create_index(op.f("ix_note_mail"), "note", ["mail"], postgresql_concurrently' in text
     assert "postgresql_not_valid=True" in text
     assert "VALIDATE CONSTRAINT text_says_something" in text
@@ -352,6 +352,15 @@ def test_on_a_terminal_what_looks_renamed_is_asked_for(
     assert operation in new.read_text()
 
 
+def test_a_model_that_nobody_imports_is_told(developer: Developer) -> None:
+    package = developer.folder / "models"
+    package.mkdir()
+    (developer.folder / "models.py").rename(package / "__init__.py")
+    (package / "tag.py").write_text(f"import sqlalchemy as sa\nfrom models import metadata\n{TAG}")
+    printed = developer.alembic("revision", "--autogenerate", "-m", "nothing")
+    assert "tag (models/tag.py:4) is never imported: the metadata lacks its table." in printed
+
+
 def test_a_required_column_asks_for_the_value_of_the_rows_there(developer: Developer) -> None:
     developer.edit(
         'sa.Column("mail", sa.String(80))',
@@ -361,8 +370,19 @@ def test_a_required_column_asks_for_the_value_of_the_rows_there(developer: Devel
     assert 'info={"backfill": "<SQL>"}' in printed
     developer.edit("sa.Text,", """sa.Text, info={"backfill": "'none'"},""")
     text = developer.autogenerate()
-    assert "UPDATE note SET kind = 'none'" in text
-    assert "VALIDATE CONSTRAINT kind_is_not_null" in text
+    assert """server_default=sa.text("'none'"), nullable=False""" in text
+    assert 'op.alter_column("note", "kind", server_default=None)' in text
+    assert "UPDATE" not in text
+    assert developer.agrees()
+    developer.edit(
+        MAIL,
+        MAIL
+        + """sa.Column("size", sa.Integer, nullable=False,
+        info={"backfill": "length(text)"}),""",
+    )
+    text = developer.autogenerate()
+    assert "UPDATE note SET size = length(text)" in text
+    assert "VALIDATE CONSTRAINT size_is_not_null" in text
     assert developer.agrees()
 
 
@@ -374,11 +394,11 @@ def test_what_rows_refuse_is_not_saved_as_a_migration(developer: Developer) -> N
     kept = developer.folder / "refused_migration.py"
     assert str(kept) in printed
     assert "sa.String(length=20)" in kept.read_text()
-    kept.unlink()
     developer.edit("sa.String(20)", 'sa.String(20), info={"using": "left(mail, 20)"}')
     text = developer.autogenerate()
     assert 'postgresql_using="left(mail, 20)"' in text
     assert "# loses: note.mail" in text
+    assert not kept.exists()  # there is a migration now
     assert developer.agrees()
 
 

@@ -86,6 +86,7 @@ class Change:
     hints: Hints = field(default_factory=Hints)
     back: bool = False  # whether this is a downgrade, in which lost values are gone for good
     volatile: Collection[Key] = ()  # new columns whose default differs from row to row
+    constant: Collection[Key] = ()  # new columns whose backfill is the same for all rows
     conversions: Mapping[Key, Conversion] = field(default_factory=dict)  # of columns
     handed_over: Collection[Key] = ()  # partitions that go, whose rows belong into new ones
 

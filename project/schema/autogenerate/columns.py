@@ -126,6 +126,10 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
             ' value for it. Say which with info={"backfill": "<SQL>"} in the model, or give it a'
             " server_default.",
         )
+    if item.key in change.constant and value is not None and default != "next number":
+        at_once = replace(item, attributes={**attributes, "default": value})
+        yield from [_add(at_once, change), default_set(item.key, types.default(item))]
+        return
     nullable = required or bool(attributes["nullable"])
     bare = {**attributes, "default": None, "nullable": nullable}
     yield from [_add(replace(item, attributes=bare), change), *later]

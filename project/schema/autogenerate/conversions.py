@@ -8,7 +8,7 @@ import psycopg
 from project.schema.autogenerate import rank, types
 from project.schema.autogenerate.change import Change, Conversion, Hints, differing
 from project.schema.autogenerate.probing import rewrites
-from project.schema.autogenerate.step import Code, Step, alter_column, execute
+from project.schema.autogenerate.step import Code, Step, alter_column, execute, executed, once
 from project.schema.autogenerate.text import dotted, literal, quoted, string
 from project.schema.snapshot import Difference, Item, Key, Snapshot
 
@@ -153,12 +153,12 @@ def _altered(before: Item, after: Item, change: Change, found: Conversion) -> St
     step = _statement(before, after, change, found.using)
     code = step.code
     if moved:
-        code = f"{execute(_UTC, 0).code}\n{code}"
+        code = f"{executed(_UTC)}\n{code}"
     again = ""
     if found.using or _built_on(after.key, change):
         again = _once(before, after, found.using)
     if moved and again:
-        again = f"{execute(_UTC, 0).code}\n{again}"
+        again = f"{executed(_UTC)}\n{again}"
     return Step(code, rank.ALTER_COLUMN, why="\n".join(lines), again=again)
 
 
@@ -204,19 +204,10 @@ def _once(before: Item, after: Item, using: str | None) -> str:
     is_old = f"atttypid = to_regtype({string(old)})"
     if _unmodified(old) == _unmodified(str(after.attributes["type"])):
         is_old = f"format_type(atttypid, atttypmod) = {string(old)}"
-    return execute(
-        f"""\
-DO $$
-BEGIN
-    IF EXISTS (
-        SELECT FROM pg_attribute WHERE attrelid = {string(table)}::regclass
-        AND attname = {string(column)} AND {is_old}
-    ) THEN
-        {_sql(after, using)};
-    END IF;
-END $$""",
-        rank.ALTER_COLUMN,
-    ).code
+    there = f"""\
+SELECT FROM pg_attribute WHERE attrelid = {string(table)}::regclass
+AND attname = {string(column)} AND {is_old}"""
+    return executed(once(there, _sql(after, using)))
 
 
 def _unmodified(type_: str) -> str:

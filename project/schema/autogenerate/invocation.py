@@ -56,9 +56,18 @@ def after_writing(script: ScriptDirectory, name: str, do: Callable[[Path], objec
 
 def keep(project: Project, text: bytes) -> None:
     """Keep what is no migration where Alembic does not look for any."""
-    kept = project.ini.with_name("refused_migration.py")
+    kept = _refused(project)
     kept.write_bytes(text)
     questions.tell(f"What was planned is kept in {kept}; it is no migration.")
+
+
+def forget(project: Project) -> None:
+    """Remove what was kept of a try before, now that there is a migration."""
+    _refused(project).unlink(missing_ok=True)
+
+
+def _refused(project: Project) -> Path:
+    return project.ini.with_name("refused_migration.py")
 
 
 def give_up(error: Exception, *, typed: bool) -> NoReturn:

@@ -1,5 +1,6 @@
 """What a migration was seen to lock, as a short table for whoever has it written."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from project.schema.reviewing.observation import MODES, Lock, Observation, Statement
@@ -10,9 +11,17 @@ FROM = MODES.index("ShareUpdateExclusiveLock")
 #: Characters shown of a statement.
 LENGTH = 48
 
+#: What stands around a statement that may be run twice.
+ONCE = re.compile(
+    r"\s*DO \$\$\s+BEGIN\s+IF EXISTS \(.*?\) THEN\s+(.*?);\s+END IF;\s+END \$\$", re.DOTALL
+)
+
 
 def table(seen: Observation) -> str:
     """Write a line for each lock that a statement takes on a table that was there before.
+
+    One that an earlier statement holds already is told again where the statement has work to do
+    under it, which takes the longer the larger the table is.
 
     Returns:
         The lines; nothing where a migration locks nothing.
@@ -30,11 +39,13 @@ def table(seen: Observation) -> str:
 
 
 def _rows(statement: Statement) -> Iterator[tuple[str, ...]]:
-    words = " ".join(statement.sql.split())
+    words = " ".join(ONCE.sub(r"\1", statement.sql).split())
     said = words if len(words) <= LENGTH else f"{words[: LENGTH - 1]}…"
     for lock in statement.locks:
-        if lock.taken and lock.relation.is_table and MODES.index(lock.mode) >= FROM:
-            yield said, str(lock.relation), lock.name, _waiting(lock), _work(statement, lock)
+        work = _work(statement, lock)
+        told = lock.taken or work
+        if told and lock.relation.is_table and MODES.index(lock.mode) >= FROM:
+            yield said, str(lock.relation), lock.name, _waiting(lock), work
             said = ""
 
 

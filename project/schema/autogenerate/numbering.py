@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path, RefusedError, differing
 from project.schema.autogenerate.definitions import path
-from project.schema.autogenerate.step import Code, Step, alter_column, execute, once, set_column
+from project.schema.autogenerate.step import (
+    Code,
+    Step,
+    alter_column,
+    execute,
+    executed,
+    once,
+    set_column,
+)
 from project.schema.autogenerate.text import cut, dotted, quoted, sql_text, string
 from project.schema.snapshot import Item, Key, Value
 
@@ -19,6 +26,8 @@ COUNTING = re.compile(
 
 #: The greatest number of each type, where a sequence ends unless told otherwise.
 GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+LEAST = {type_: -greatest - 1 for type_, greatest in GREATEST.items()}
 
 #: What SQL calls each option.
 WORDS = {
@@ -47,9 +56,31 @@ def sequence_name(item: Item) -> Path:
 
 
 def counted(counts: Mapping[str, str]) -> str:
-    """Write how a sequence counts for ``CREATE SEQUENCE`` or ``ALTER SEQUENCE``, all of it."""
+    """Write how a sequence counts for ``CREATE SEQUENCE``, all of it."""
     options = " ".join(f"{word} {counts[name]}" for name, word in WORDS.items())
     return f"AS {counts['type']} {options} {'CYCLE' if counts['cycle'] else 'NO CYCLE'}"
+
+
+def recounted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
+    """Write for ``ALTER SEQUENCE`` what is to be counted otherwise; nothing where nothing is."""
+    words = [f"AS {becomes['type']}"] if was["type"] != becomes["type"] else []
+    follows = retyped(was, becomes["type"])
+    words += [f"{word} {becomes[n]}" for n, word in WORDS.items() if follows[n] != becomes[n]]
+    if was["cycle"] != becomes["cycle"]:
+        words.append("CYCLE" if becomes["cycle"] else "NO CYCLE")
+    return " ".join(words)
+
+
+def retyped(counts: Mapping[str, str], type_: str) -> dict[str, str]:
+    """Return how a sequence counts once it has another type.
+
+    A limit that is the old type's own becomes the new one's ("ALTER SEQUENCE", AS).
+    """
+    follows = {**counts, "type": type_}
+    for name, extreme in (("maxvalue", GREATEST), ("minvalue", LEAST)):
+        if counts[name] == str(extreme[counts["type"]]):
+            follows[name] = str(extreme[type_])
+    return follows
 
 
 def uncommon(counts: Mapping[str, str]) -> dict[str, int | bool]:
@@ -135,8 +166,8 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         was, becomes = counting(before.attributes), counting(after.attributes)
         yield from within(sequence, was, becomes)
         again = restarted(was, becomes)
-        alter = f"ALTER SEQUENCE {dotted(sequence)} {counted(becomes)}{again}"
-        yield execute(alter, rank.ALTER_COLUMN)
+        if words := recounted(was, becomes):
+            yield execute(f"ALTER SEQUENCE {dotted(sequence)} {words}{again}", rank.ALTER_COLUMN)
         if again:
             yield _go_on(after)
         return
@@ -189,13 +220,12 @@ setval({{}}, number) FROM (
             f"{alter} SET DEFAULT nextval({string(new)}::regclass)",
         ]
     still = _where(after.key, f"attidentity {'=' if _source(after) == 'identity' else '<>'} ''")
-    at_once = ";\n".join(statements).replace(f"SELECT {set_}", f"PERFORM {set_}")
-    block = f"IF EXISTS (\n    {still}\n) THEN\n{indent(at_once, '    ')};\nEND IF;"
+    performed = [statement.replace(f"SELECT {set_}", f"PERFORM {set_}") for statement in statements]
     return Step(
-        "\n".join(execute(statement, 0).code for statement in statements),
+        "\n".join(executed(statement) for statement in statements),
         rank.ALTER_COLUMN,
         why="It goes on with its numbers.",
-        again=execute(f"DO $$\nBEGIN\n{indent(block, '    ')}\nEND $$", 0).code,
+        again=executed(once(still, *performed)),
     )
 
 
@@ -215,8 +245,8 @@ def _own(item: Item, change: Change) -> Path:
 
 def _where(key: Key, condition: str) -> str:
     return (
-        f"SELECT FROM pg_attribute WHERE attrelid = {string(dotted(key.name[:2]))}::regclass"
-        f" AND attname = {string(key.name[-1])} AND {condition}"
+        f"SELECT FROM pg_attribute WHERE attrelid = {string(dotted(key.name[:2]))}::regclass\n"
+        f"AND attname = {string(key.name[-1])} AND {condition}"
     )
 
 
@@ -233,6 +263,9 @@ def _default(key: Key, default: str | None) -> Step:
 def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change the options of an identity."""
     was, becomes = counting(before.attributes), counting(after.attributes)
+    type_ = str(after.attributes["type"])
+    if type_ != before.attributes["type"] and type_ in GREATEST:
+        was = retyped(was, type_)  # a column's new type is its identity's, too
     words = []
     again = restarted(was, becomes)
     yield from within(_own(before, change), was, becomes)
@@ -241,7 +274,7 @@ def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
     if was["type"] != becomes["type"]:
         # Only as a sequence can it get another type; its limits change with it.
         sequence = dotted(_own(before, change))
-        alter = f"ALTER SEQUENCE {sequence} {counted(becomes)}{again}"
+        alter = f"ALTER SEQUENCE {sequence} {recounted(was, becomes)}{again}"
         yield execute(alter, rank.ALTER_COLUMN)
     else:
         words += [

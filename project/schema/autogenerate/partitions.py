@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path
 from project.schema.autogenerate.definitions import path
-from project.schema.autogenerate.step import Step, execute, once
+from project.schema.autogenerate.step import Step, execute, executed, once
 from project.schema.autogenerate.text import cut, dotted, quoted, string
 from project.schema.pieces import split
 from project.schema.snapshot import Item
@@ -50,10 +50,10 @@ def _moved(whole: str, name: str, columns: Sequence[str]) -> Step:
     drop = f"DROP TABLE {name}"
     there = f"SELECT WHERE to_regclass({string(name)}) IS NOT NULL"
     return Step(
-        "\n".join(execute(statement, 0).code for statement in (insert, drop)),
+        "\n".join(executed(statement) for statement in (insert, drop)),
         rank.ADD_CONSTRAINT,
         why="Its rows belong into other partitions. Triggers of rows see them as new ones.",
-        again=execute(once(there, f"{insert}; {drop}"), 0).code,
+        again=executed(once(there, insert, drop)),
     )
 
 
@@ -80,9 +80,9 @@ def attached(before: Item, after: Item, change: Change) -> Iterator[Step]:
     aside = dotted((after.key.name[0], cut(f"{after.key.name[-1]}_moving")))
     statements = [f"CREATE TABLE {aside} AS TABLE {name}", f"TRUNCATE {name}", attach]
     yield Step(
-        "\n".join(execute(statement, 0).code for statement in statements),
+        "\n".join(executed(statement) for statement in statements),
         rank.ALTER_COLUMN,
-        again=execute(once(apart, "; ".join(statements)), 0).code,
+        again=executed(once(apart, *statements)),
     )
     yield _moved(parent, aside, _given(path(str(new)), change))
 

@@ -8,6 +8,7 @@ own need be there or up to date.
 """
 
 import atexit
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -36,9 +37,17 @@ from project.schema.autogenerate import (
 from project.schema.autogenerate.change import UnprovedError
 from project.schema.autogenerate.entrance import asked
 from project.schema.autogenerate.hints import Declared
-from project.schema.autogenerate.invocation import TOLD, after_writing, give_up, keep, project
+from project.schema.autogenerate.invocation import (
+    TOLD,
+    after_writing,
+    forget,
+    give_up,
+    keep,
+    project,
+)
 from project.schema.autogenerate.migration import Migration, made
 from project.schema.autogenerate.workbench import Workbench
+from project.schema.checking.unimported import unimported
 from project.schema.configuration import Project
 from project.schema.progress import shown
 from project.schema.snapshot import Difference
@@ -173,6 +182,8 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
             for note in notes:
                 questions.tell(note)
             if _writes_a_file():
+                with _told(session):
+                    _tell_unimported(session)
                 questions.tell("The models and the migrations agree: there is nothing to write.")
                 directives.clear()
         elif directives:
@@ -183,6 +194,20 @@ def _finishing(session: Session, given: Callable[..., None] | None) -> Callable[
             session.script = directives[0]
 
     return finish
+
+
+def _tell_unimported(session: Session) -> None:
+    """Name the models that nobody imports, which somebody may miss in a revision.
+
+    This process knows its models, but not from where: one tells that has imported none so far.
+    """
+    with session.project.open(session.bench.history) as source:
+        facts = source.metadata()
+    for name, place in unimported(facts):
+        questions.tell(
+            f"{name} ({os.path.relpath(place.path)}:{place.line}) is never imported: the metadata"
+            " lacks its table. Import its module where the others are, or move it elsewhere."
+        )
 
 
 def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.MigrationScript]:
@@ -196,6 +221,7 @@ def _in_several(session: Session, script: ops.MigrationScript) -> list[ops.Migra
             parts = synonym.sequence(*asked, table, session.folder)
         else:
             return [script]
+    forget(session.project)
     _show_locks(session, parts)
     scripts: list[ops.MigrationScript] = []
     for number, part in enumerate(parts):
@@ -242,6 +268,7 @@ def _rendered(_: AutogenContext, operation: DifferencesOp) -> str:
         assert session.declared is not None  # noqa: S101
         with _told(session):
             session.migration = made(session.bench, session.declared, session.folder)
+        forget(session.project)
         if session.script is not None and session.script.message is None:
             session.script.message = session.migration.message
         _show_locks(session, [session.migration])

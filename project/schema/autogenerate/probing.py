@@ -24,9 +24,31 @@ def volatile(
 
     """
     for key, type_, default in columns:
-        add = f"ALTER TABLE probe ADD COLUMN other {type_} DEFAULT {default}"
-        if rewrites(connection, "CREATE TEMPORARY TABLE probe (one int)", add):
+        if _written_anew(connection, type_, default):
             yield key
+
+
+def constant(
+    connection: psycopg.Connection, columns: Iterable[tuple[Key, str, str]]
+) -> Iterator[Key]:
+    """Find the new columns in which a value is the same for all rows, so that none is written.
+
+    Such a value need not be put into the rows: added as the column's default, PostgreSQL notes it
+    once ("ALTER TABLE", Notes).
+
+    Args:
+        connection: To a scratch database where the types are; in no transaction.
+        columns: Key, type, and the value in SQL.
+
+    """
+    for key, type_, value in columns:
+        if _written_anew(connection, type_, f"({value})") is False:
+            yield key
+
+
+def _written_anew(connection: psycopg.Connection, type_: str, default: str) -> bool | None:
+    add = f"ALTER TABLE probe ADD COLUMN other {type_} DEFAULT {default}"
+    return rewrites(connection, "CREATE TEMPORARY TABLE probe (one int)", add)
 
 
 def rewrites(connection: psycopg.Connection, create: str, alter: str) -> bool | None:

@@ -11,14 +11,14 @@ from project.schema.autogenerate.conversions import conversions
 from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.plan import plan
-from project.schema.autogenerate.probing import overlap, volatile
+from project.schema.autogenerate.probing import constant, overlap, volatile
 from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
 from project.schema.autogenerate.text import dotted
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies, grants
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, differences, shown
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, Value, differences, shown
 from project.schema.source import SourceError
 
 #: Rounds of planning and trying. The second mends what the first could not foresee: what a change
@@ -244,6 +244,7 @@ class Trial:
             hints=hints,
             back=back,
             volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
+            constant=set(constant(self.bench.models, _backfilled(differing, side.catalog, hints))),
             conversions=dict(
                 conversions(self.bench.trying, differing, self.catalog(), side.catalog, hints)
             ),
@@ -279,12 +280,27 @@ def _new_defaults(
     differing: Collection[Difference], after: Snapshot
 ) -> Iterator[tuple[Key, str, str]]:
     """Yield new columns that have a default, with their type and it."""
+    for key, attributes in _new_columns(differing, after):
+        default = attributes.get("default")
+        if default is not None and default != "next number":
+            yield key, str(attributes["type"]), str(default)
+
+
+def _backfilled(
+    differing: Collection[Difference], after: Snapshot, hints: Hints
+) -> Iterator[tuple[Key, str, str]]:
+    """Yield new columns whose rows get a value, with their type and it."""
+    for key, attributes in _new_columns(differing, after):
+        if key.name in hints.backfill:
+            yield key, str(attributes["type"]), hints.backfill[key.name]
+
+
+def _new_columns(
+    differing: Collection[Difference], after: Snapshot
+) -> Iterator[tuple[Key, Mapping[str, Value]]]:
     for difference in differing:
         if difference.found is MISSING and difference.key.kind == "column":
-            attributes = after.items[difference.key].attributes
-            default = attributes.get("default")
-            if default is not None and default != "next number":
-                yield difference.key, str(attributes["type"]), str(default)
+            yield difference.key, after.items[difference.key].attributes
 
 
 def _said(difference: Difference) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
+from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Path, differing
-from project.schema.autogenerate.step import Step, call, execute, once
+from project.schema.autogenerate.step import Step, call, execute, executed, once
 from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
@@ -73,22 +74,22 @@ def steps(rename: Rename) -> Iterator[Step]:
         sql = f"ALTER TABLE {dotted(old[:2])} {becomes}"
         where = f"conrelid = to_regclass({string(dotted(old[:2]))}) AND conname"
         again = _once(f"SELECT FROM pg_constraint WHERE {where}", (old[-1], new[-1]), sql)
-        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+        yield Step(executed(sql), rank.RENAME, again=again)
     elif rename.kind == "index":
         sql = f"ALTER INDEX {dotted((old[0], old[-1]))} RENAME TO {quoted(new[-1])}"
         where = f"relnamespace = {string(quoted(old[0]))}::regnamespace AND relname"
         again = _once(f"SELECT FROM pg_class WHERE {where}", (old[-1], new[-1]), sql)
-        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+        yield Step(executed(sql), rank.RENAME, again=again)
     elif rename.kind == "label":
         sql = f"ALTER TYPE {dotted(old[:-1])} RENAME VALUE {string(old[-1])} TO {string(new[-1])}"
         where = f"enumtypid = {string(dotted(old[:-1]))}::regtype AND enumlabel"
         again = _once(f"SELECT FROM pg_enum WHERE {where}", (old[-1], new[-1]), sql)
-        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+        yield Step(executed(sql), rank.RENAME, again=again)
     else:
         sql = f"ALTER TYPE {dotted(old)} RENAME TO {quoted(new[-1])}"
         there = f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL"
-        again = execute(once(there, sql), 0).code
-        yield Step(execute(sql, 0).code, rank.RENAME, again=again)
+        again = executed(once(there, sql))
+        yield Step(executed(sql), rank.RENAME, again=again)
 
 
 def _table(old: Path, new: Path) -> Iterator[Step]:
@@ -102,7 +103,7 @@ def _table(old: Path, new: Path) -> Iterator[Step]:
         yield Step(
             call("op.rename_table", literal(old[-1]), literal(new[-1]), schema=schema),
             rank.RENAME,
-            again=execute(again, 0).code,
+            again=executed(again),
         )
 
 
@@ -116,7 +117,7 @@ def _once(query: str, names: tuple[str, str], statement: str) -> str:
 
     """
     old, new = (f"{query} = {string(name)}" for name in names)
-    return execute(once(f"{old} AND NOT EXISTS ({new})", statement), 0).code
+    return executed(once(f"{old}\nAND NOT EXISTS (\n{indent(new, '    ')}\n)", statement))
 
 
 def in_turn(renames: Iterable[Rename]) -> Iterator[Rename]:

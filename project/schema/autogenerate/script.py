@@ -18,7 +18,9 @@ def body(steps: Iterable[Step]) -> str:
     """
     listed = list(steps)
     last = max((place for place, step in enumerate(listed) if step.alone), default=-1)
-    return "\n".join(_groups(listed, last))
+    lines = "\n".join(_groups(listed, last))
+    repeated = any(step.again for step in listed[: last + 1])
+    return f"{REPEATED}{lines}" if repeated else lines
 
 
 def _groups(steps: list[Step], last: int) -> Iterator[str]:
@@ -26,6 +28,9 @@ def _groups(steps: list[Step], last: int) -> Iterator[str]:
         lines = "\n".join(step.written(again=place <= last) for place, step in group)
         yield ALONE + indent(lines, "    ") if alone else lines
 
+
+#: Why statements look whether they have been executed before.
+REPEATED = "# Should a step fail, the migration is simply run again: what is done is left alone.\n"
 
 #: A migration that nothing but the proof reads.
 MODULE = """\

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
+from textwrap import indent, wrap
 
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, sql_text
 from project.schema.snapshot import Key
@@ -115,12 +115,22 @@ def set_column(key: Key, words: str, rank: int, *, why: str = "") -> Step:
     return alter_table(key, f"ALTER COLUMN {quoted(key.name[-1])} {words}", rank, why=why)
 
 
-def once(condition: str, statement: str) -> str:
-    """Write a statement that may be run twice, though PostgreSQL has no IF EXISTS for it.
+def once(condition: str, *statements: str) -> str:
+    """Write statements that may be run twice, though PostgreSQL has no IF EXISTS for them.
 
     Args:
-        condition: A query that finds something while it is still to be done.
-        statement: What is to be done then.
+        condition: A query that finds something while they are still to be done.
+        statements: What is to be done then.
 
     """
-    return f"DO $$ BEGIN IF EXISTS ({condition}) THEN {statement}; END IF; END $$"
+    done = "".join(f"{_indented(statement)};\n" for statement in statements)
+    return (
+        f"DO $$\nBEGIN\n    IF EXISTS (\n{_indented(condition)}\n    ) THEN\n{done}"
+        "    END IF;\nEND $$"
+    )
+
+
+def _indented(sql: str) -> str:
+    """Indent lines, but not what a literal has after its first."""
+    literal_ends = any(line.count("'") % 2 for line in sql.splitlines())
+    return f"        {sql}" if literal_ends else indent(sql, "        ")

@@ -7,7 +7,7 @@ from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.programs import ENABLED
-from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, once
+from project.schema.autogenerate.step import Code, Step, alter_table, call, executed, once
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
@@ -137,7 +137,7 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
         # What a failed try has made has the same name, and is no table.
         name = dotted(item.key.name)
         there = f"SELECT FROM pg_class WHERE oid = to_regclass({string(name)})"
-        again = execute(once(f"{there} AND relkind IN ('r', 'p')", f"DROP TABLE {name}"), 0).code
+        again = executed(once(f"{there} AND relkind IN ('r', 'p')", f"DROP TABLE {name}"))
     yield Step(
         call("op.drop_table", literal(table), schema=in_schema(schema)),
         rank.DROP_TABLE,
