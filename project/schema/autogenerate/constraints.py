@@ -1,5 +1,6 @@
 """Operations on constraints."""
 
+import re
 from collections.abc import Iterator
 
 from project.schema.autogenerate import rank
@@ -16,9 +17,13 @@ from project.schema.autogenerate.text import (
     quoted,
     shown,
     sql_text,
+    unquoted,
 )
 from project.schema.clause import clause
 from project.schema.snapshot import Item, Key
+
+#: A column, and no expression.
+NAME = re.compile(r'\w+|"(?:[^"]|"")+"')
 
 #: What a key says of when it is checked, which its index does not.
 DEFERRING = {"deferrable", "initially"}
@@ -36,6 +41,8 @@ def inline(item: Item) -> str | None:
     name = Code(f"op.f({literal(item.key.name[-1])})")
     if constraint.kind == "check":
         return call("sa.CheckConstraint", sql_text(constraint.columns[0]), name=name)
+    if constraint.kind == "exclude":
+        return call("postgresql.ExcludeConstraint", *_excluding(constraint), name=name, **options)
     columns = [literal(column) for column in constraint.columns]
     if constraint.kind == "foreign":
         if any("." in part for part in (*constraint.referred, *constraint.referred_columns)):
@@ -76,14 +83,17 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
         yield from _validated_later(item, constraint, item.key)
     elif constraint is None or _stored(item):
-        why = ""
-        if online and definition.startswith("EXCLUDE"):
-            why = "Reads the whole table while nobody can use it: PostgreSQL has no other way."
+        why = _EXCLUDING if online and definition.startswith("EXCLUDE") else ""
         yield _as_sql(item, item.key, f"{definition}{_stored(item)}", why)
     else:
         again = f"{_drop(item.key, constraint.kind, if_exists=True)}\n"
         add = operation(item.key, constraint)
-        yield Step(add, rank.ADD_CONSTRAINT, again=again + add)
+        why = _EXCLUDING if online and constraint.kind == "exclude" else ""
+        yield Step(add, rank.ADD_CONSTRAINT, why=why, again=again + add)
+
+
+#: Said of an exclusion, whose index PostgreSQL does not take from somebody who has built it.
+_EXCLUDING = "Reads the whole table while nobody can use it: PostgreSQL has no other way."
 
 
 def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
@@ -119,6 +129,10 @@ def operation(key: Key, constraint: Constraint, **more: object) -> str:
     *schema, table, name = key.name
     named = (f"op.f({literal(name)})", literal(table))
     options = {**python(constraint.options), **more}
+    if constraint.kind == "exclude":
+        listed = ", ".join(_excluding(constraint))
+        schema_ = in_schema(schema)
+        return call("op.create_exclude_constraint", *named, listed, **options, schema=schema_)
     listed = f"[{', '.join(map(literal, constraint.columns))}]"
     if constraint.kind == "foreign":
         *referred, other = constraint.referred
@@ -140,13 +154,22 @@ def operation(key: Key, constraint: Constraint, **more: object) -> str:
     return call(function, *named, listed, **options, schema=in_schema(schema))
 
 
+def _excluding(constraint: Constraint) -> list[str]:
+    """Write what an exclusion compares, each with its operator."""
+    return [
+        f"(sa.{'column' if NAME.fullmatch(part) else 'literal_column'}"
+        f"({literal(unquoted(part))}), {literal(operator)})"
+        for part, operator in constraint.excluding
+    ]
+
+
 def _drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
     *schema, table, name = key.name
     return call(
         "op.drop_constraint",
         f"op.f({literal(name)})",
         literal(table),
-        type_={"foreign": "foreignkey"}.get(kind, kind) or None,
+        type_={"foreign": "foreignkey", "exclude": None}.get(kind, kind) or None,
         if_exists=if_exists,
         schema=in_schema(schema),
     )
@@ -283,7 +306,7 @@ def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
         words += " ENFORCED" if after.attributes["enforced"] else " NOT ENFORCED"
         words = words if "enforced" in names else words.removesuffix(" ENFORCED")
         return [alter_table(after.key, f"ALTER CONSTRAINT {name} {words}", rank.ADD_CONSTRAINT)]
-    if was is None or becomes is None or was.kind != becomes.kind:
+    if was is None or becomes is None or was.kind != becomes.kind or was.kind == "exclude":
         return None
     needed = any(before.key in built for built in change.built_before.values())
     if not change.online(after.key.name[:2]) or needed or not after.attributes["validated"]:

@@ -19,10 +19,11 @@ class Constraint:
     """What a definition says, as far as Alembic has arguments for it.
 
     Attributes:
-        kind: primary, unique, foreign or check.
-        columns: Of the table itself; of a check its expression alone.
+        kind: primary, unique, foreign, check or exclude.
+        columns: Of the table itself; of a check its expression alone, of an exclusion none.
         options: The other arguments.
         referred: The table a foreign key refers to.
+        excluding: Of an exclusion: what is compared, and the operator.
 
     """
 
@@ -31,11 +32,14 @@ class Constraint:
     options: Mapping[str, object] = field(default_factory=dict)
     referred: Path = ()
     referred_columns: tuple[str, ...] = ()
+    excluding: tuple[tuple[str, str], ...] = ()
 
 
 def parse(item: Item) -> Constraint | None:
     """Read what the server prints of a constraint; None where Alembic has no words for it."""
     definition = clause(item)
+    if definition.startswith("EXCLUDE"):
+        return _exclusion(definition)
     kind = next((kind for kind in KINDS if definition.startswith(kind)), None)
     if kind is None:
         return None
@@ -64,6 +68,25 @@ def parse(item: Item) -> Constraint | None:
     if not _take_words(rest, options):
         return None
     return Constraint(KINDS[kind], columns, options, referred, referred_columns)
+
+
+def _exclusion(definition: str) -> Constraint | None:
+    found = re.match(r"EXCLUDE USING (\w+) ", definition)
+    # SQLAlchemy doubles a percent sign in an expression, and PostgreSQL would get two.
+    if found is None or "%" in definition:
+        return None
+    options: dict[str, object] = {"using": found[1]}
+    inside, rest = parenthesized(definition[found.end() :])
+    if rest.startswith("WHERE "):
+        condition, rest = parenthesized(rest.removeprefix("WHERE "))
+        options["where"] = in_sql(bare(plainly(condition)))
+    if not _take_words(rest, options):
+        return None
+    parts = [part.rpartition(" WITH ") for part in split(inside)]
+    excluding = tuple((part[0], part[-1]) for part in parts)
+    if len(dict(excluding)) < len(excluding):  # Alembic takes a column once
+        return None
+    return Constraint("exclude", (), options, excluding=excluding)
 
 
 #: What may follow, and the arguments that say it.
