@@ -157,3 +157,67 @@ def test_locks_and_work_are_those_of_the_manual(tmp_path: Path, scratch_server: 
 @pytest.mark.thorough
 def test_they_are_on_postgresql_16(tmp_path: Path, older_server: sa.URL) -> None:
     assert locks_and_work(observed(tmp_path, older_server)) == MANUAL
+
+
+BESIDE = """
+import threading
+from alembic import context
+from sqlalchemy import NullPool, create_engine, text
+
+engine = create_engine("postgresql://nobody@127.0.0.1:1/nowhere", poolclass=NullPool)
+begun, ended = threading.Event(), threading.Event()
+
+def look():
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not ended.is_set():
+            connection.execute(text("SELECT 'beside', count(*) FROM pg_locks"))
+            begun.set()
+
+watch = threading.Thread(target=look)
+watch.start()
+begun.wait()
+try:
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+finally:
+    ended.set()
+    watch.join()
+"""
+
+ALONE_AND_TOGETHER = """
+from alembic import op
+revision = "all"
+down_revision = None
+
+def upgrade():
+    for number in range(20):
+        with op.get_context().autocommit_block():
+            op.execute(f"CREATE TABLE alone_{number} (id integer)")
+        op.execute(f"CREATE TABLE together_{number} (id integer)")
+
+def downgrade():
+    raise NotImplementedError("Not needed here.")
+"""
+
+
+def test_what_a_thread_beside_a_migration_asks_is_not_taken_for_its_own(
+    tmp_path: Path, scratch_server: sa.URL
+) -> None:
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "alembic.ini").write_text(INI)
+    (tmp_path / "env.py").write_text(BESIDE)
+    (tmp_path / "versions" / "all.py").write_text(ALONE_AND_TOGETHER)
+    project = Project.load(tmp_path / "alembic.ini")
+    with scratch.database(scratch_server) as database, project.open(database) as source:
+        seen = observe(source, database, "all")
+    assert seen.failure is None
+    sent = [(statement.sql, statement.in_transaction) for statement in seen.own]
+    assert sent == [
+        (f"CREATE TABLE {name}_{number} (id integer)", in_transaction)
+        for number in range(20)
+        for name, in_transaction in (("alone", False), ("together", True))
+    ]
+    assert not [s.sql for s in seen.statements if "beside" in s.sql or "isolation" in s.sql]

@@ -18,6 +18,7 @@ Sources:
 import contextlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class Watch:
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
+    thread: int = 0  # in which env.py is run
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[list[dict[str, Any]]]:
@@ -119,11 +121,19 @@ class Watch:
             event.listen(sa.engine.Engine, "handle_error", self._failed)
             event.listen(sa.engine.Engine, "engine_connect", self._connected)
             self.listens = True
-        self.statements, self.on = [], True
+        self.statements, self.on, self.thread = [], True, threading.get_ident()
         try:
             yield self.statements
         finally:
             self.on = False
+
+    def _is_beside(self) -> bool:
+        """Tell whether a thread speaks that is none of the migration's.
+
+        Someone may look on a connection of his own what the migration waits for. What a revision
+        has a thread do for it is its own, and so is all where env.py is run in another thread.
+        """
+        return threading.get_ident() != self.thread and not _place(sys._getframe(2))["file"]  # noqa: SLF001
 
     def _connected(self, connection: sa.engine.Connection) -> None:
         if self.on and not connection.dialect.is_async:
@@ -138,8 +148,13 @@ class Watch:
         *,
         executemany: bool,
     ) -> Answer:
-        """Take note of a statement of a driver's cursor, unless SQLAlchemy has told of it."""
-        if self.told or not self.on:
+        """Take note of a statement of a driver's cursor, unless SQLAlchemy has told of it.
+
+        What SQLAlchemy asks without telling is its own affair: how transactions are isolated.
+        """
+        asking = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001
+        own = asking.startswith("sqlalchemy.")
+        if not self.on or self._is_beside() or self.told or own:
             return execute()
         self.told = True
         try:
@@ -163,16 +178,18 @@ class Watch:
         _context: Any,  # noqa: ANN401
         executemany: bool,  # noqa: FBT001
     ) -> None:
-        if self.on:
+        if self.on and not self._is_beside():
             self.told = True
             self._note(connection, statement, parameters, executemany=executemany)
 
     def _after(self, connection: sa.engine.Connection, *_: Any) -> None:  # noqa: ANN401
-        if self.on:
+        if self.on and not self._is_beside():
             self._look(connection)
             self.told = False
 
     def _failed(self, failure: Any) -> None:  # noqa: ANN401
+        if self._is_beside():
+            return
         self.told = False
         if self.on and self.statements and "after" not in self.statements[-1]:
             self._note_failure(failure.original_exception)
