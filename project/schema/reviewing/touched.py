@@ -190,14 +190,45 @@ WITHOUT = """
 """
 
 
+#: For each foreign key to a table, or to what it is a part of: its own table, and what deletes the
+#: rows that refer to none.
+ORPHANS = """
+SELECT conrelid::regclass::text, format(
+    'DELETE FROM %%s AS here WHERE %%s AND NOT EXISTS (SELECT FROM %%s AS there WHERE %%s)',
+    conrelid::regclass,
+    (
+        SELECT string_agg(format('here.%%I IS NOT NULL', attname), ' AND ')
+        FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)
+    ),
+    confrelid::regclass,
+    (
+        SELECT string_agg(format('there.%%I = here.%%I', there.attname, here.attname), ' AND ')
+        FROM unnest(conkey, confkey) AS pair (here, there)
+        JOIN pg_attribute AS here ON here.attrelid = conrelid AND here.attnum = pair.here
+        JOIN pg_attribute AS there ON there.attrelid = confrelid AND there.attnum = pair.there
+    )
+)
+FROM pg_constraint
+WHERE contype = 'f' AND convalidated AND conparentid = 0 AND confrelid IN (
+    SELECT %(table)s::regclass UNION SELECT relid FROM pg_partition_ancestors(%(table)s::regclass)
+)
+"""
+
+
 def without(connection: Connection, table: str, which: str) -> None:
-    """Delete rows of a table, whoever refers to them."""
+    """Delete rows of a table, and with them those that refer to them."""
     name = sql.Identifier(*table.split("."))
     delete = sql.SQL(WITHOUT).format(table=name, which=sql.SQL(which))
     try:
         with connection.transaction():
             connection.execute("SET LOCAL session_replication_role = replica")
             connection.execute(delete)
-            connection.execute(sql.SQL("ANALYZE {}").format(name))
+            fewer = [name.as_string(connection)]
+            for each in fewer:
+                for referring, orphans in connection.execute(ORPHANS, {"table": each}).fetchall():
+                    if connection.execute(orphans.encode()).rowcount:
+                        fewer.append(referring)
+            for each in dict.fromkeys(fewer):
+                connection.execute(f"ANALYZE {each}".encode())
     except psycopg.Error:
         return  # it is no table, and the next attempt fails as this one did
