@@ -11,6 +11,7 @@ from project.schema.equivalence import text
 from project.schema.equivalence.definitions import same_definition
 from project.schema.equivalence.expressions import (
     Connection,
+    Reading,
     copied,
     folded,
     rule,
@@ -183,7 +184,8 @@ def _published(connection: Connection, _: Item, one: str, other: str) -> bool:
 def _generated(connection: Connection, item: Item, one: str, other: str) -> bool:
     schema, table, _ = item.key.name
     type_ = item.attributes["type"]
-    return _expressions(connection, (schema, table), f"({one})::{type_}", f"({other})::{type_}")
+    one, other = (f"({each})::{type_}" for each in (one, other))
+    return _expressions(connection, (schema, table), one, other, reading=Reading.VALUE)
 
 
 def _condition(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -192,12 +194,17 @@ def _condition(connection: Connection, item: Item, one: str, other: str) -> bool
 
 
 def _expressions(
-    connection: Connection, table: tuple[str, str], one: str, other: str, *names: str
+    connection: Connection,
+    table: tuple[str, str],
+    one: str,
+    other: str,
+    *names: str,
+    reading: Reading = Reading.TRUE,
 ) -> bool:
     try:
         with copied(connection, *table) as copy:
             source = ", ".join(f"{copy} AS {name}" for name in names) or copy
-            return same(connection, one, other, f"FROM {source}")
+            return same(connection, one, other, f"FROM {source}", reading)
     except psycopg.Error:
         return False
 
@@ -218,8 +225,6 @@ def _trigger(connection: Connection, item: Item, one: str, other: str) -> bool:
 
 
 def _view(connection: Connection, _: Item, one: str, other: str) -> bool:
-    if text.functions(one) != text.functions(other):
-        return False
     with undone(connection):
         one, other = (text.one_name_for_now(query.removesuffix(";")) for query in (one, other))
         return any(
@@ -229,8 +234,9 @@ def _view(connection: Connection, _: Item, one: str, other: str) -> bool:
 
 
 def _same_trees(connection: Connection, trees: Iterable[str | None]) -> bool:
-    known = knowledge(connection)
-    one, other = (tree and meaning(tree, known) for tree in trees)
+    stored = tuple(trees)
+    known = knowledge(connection, *stored)
+    one, other = (tree and meaning(tree, known) for tree in stored)
     return one is not None and one == other
 
 
@@ -263,7 +269,7 @@ def _domain_check(connection: Connection, item: Item, one: str, other: str) -> b
         name = sql.Identifier(schema, domain).as_string(connection)
         row = connection.execute(query, [name]).fetchone()
         source = f"FROM (SELECT NULL::{row[0]} AS value OFFSET 0) AS domain" if row else ""
-        return same(connection, checks[0][1], checks[1][1], source)
+        return same(connection, checks[0][1], checks[1][1], source, Reading.NOT_FALSE)
 
 
 def _partition(_: Connection, __: Item, one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ the other: that is tried out.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import sql
 from project.schema.equivalence import text
 from project.schema.equivalence.expressions import (
     Connection,
+    Reading,
     copied,
     meanings,
     parsed,
@@ -30,7 +32,10 @@ Understand = Callable[[Connection, str, str], Any]
 #: used where a query writes its expressions in other words, whatever they mean.
 PLANNED: tuple[Understand, Understand] = (plan, plan)
 PARSED: tuple[Understand, Understand] = (parsed, parsed)
-MEANT: tuple[Understand, Understand] = (parsed, meanings)
+
+#: What a check refuses is false; where an index has rows, its condition is true.
+CHECKED: tuple[Understand, Understand] = (parsed, partial(meanings, reading=Reading.NOT_FALSE))
+INDEXED: tuple[Understand, Understand] = (parsed, partial(meanings, reading=Reading.TRUE))
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
 FORMER = ("text", "character varying", "integer")
@@ -106,20 +111,21 @@ def same_definition(
         other: Likewise.
 
     """
-    if text.functions(one) != text.functions(other):
-        return False
+    plannable = text.functions(one) == text.functions(other)
     one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
     try:
         with copied(connection, *table) as copy:
-            for understand in (PLANNED, PARSED, MEANT):
+            meant = CHECKED if one.startswith("CHECK") else INDEXED
+            for understand in (PLANNED, PARSED, meant) if plannable else (meant,):
                 read = [_read(connection, kind, copy, each, understand) for each in (one, other)]
                 if None in read:
                     if understand is PLANNED:  # one of them cannot be made here
                         return False
                 elif all(map(_alike, read[0], read[1])):
                     return True
-            return _is_residue(connection, kind, copy, one, other) or _is_residue(
-                connection, kind, copy, other, one
+            return plannable and (
+                _is_residue(connection, kind, copy, one, other)
+                or _is_residue(connection, kind, copy, other, one)
             )
     except psycopg.Error:
         return False

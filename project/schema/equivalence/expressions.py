@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg import sql
 from project.schema.catalog import PIN
 from project.schema.equivalence import text
 from project.schema.equivalence.knowledge import knowledge
-from project.schema.equivalence.meaning import Node, meaning
+from project.schema.equivalence.meaning import meaning
+from project.schema.equivalence.node import Node
 
 Connection = psycopg.Connection[Any]
 
@@ -30,8 +32,9 @@ CONSTANT = re.compile(
 #: A literal that is cast twice, or a number that is cast.
 CAST_TWICE = re.compile(rf"\((?:E?'(?:[^']|'')*'::{text.TYPE}|-?[\d.]+)\)::{text.TYPE}", re.VERBOSE)
 
-#: What a column of a query is called.
-NAMED = re.compile(r":resname (?:\\.|[^\s\\])+")
+#: Of a query that is made around an expression: what its column is called, and which of the table's
+#: somebody must be allowed to read.
+AROUND = re.compile(r":resname (?:\\.|[^\s\\])+|:selectedCols \(b[^)]*\)")
 
 #: A number that is cast to money.
 AMOUNT = re.compile(r"(?:\((?:\(-?[\d.]+\)|-?[\d.]+|'-?[\d.]+'(?:::\w+)?)\)|'[^']*')::money\b")
@@ -47,6 +50,14 @@ INCIDENTAL = re.compile(
 )
 
 
+class Reading(StrEnum):
+    """What matters of an expression: its value; that it is true; that it is not false."""
+
+    VALUE = "SELECT {expression} {source}"
+    TRUE = "SELECT 1 {source} WHERE {expression}"
+    NOT_FALSE = "SELECT 1 {source} WHERE NOT ({expression})"
+
+
 @contextmanager
 def undone(connection: Connection) -> Iterator[None]:
     """Hold a transaction, or a part of one, of which nothing stays."""
@@ -55,7 +66,13 @@ def undone(connection: Connection) -> Iterator[None]:
         yield
 
 
-def same(connection: Connection, one: str, other: str, source: str) -> bool:
+def same(
+    connection: Connection,
+    one: str,
+    other: str,
+    source: str,
+    reading: Reading = Reading.VALUE,
+) -> bool:
     """Tell whether two expressions mean the same.
 
     The planner folds what is constant, so casts of literals and other spellings of them vanish; the
@@ -68,18 +85,18 @@ def same(connection: Connection, one: str, other: str, source: str) -> bool:
         one: An expression, as printed.
         other: Likewise.
         source: What follows SELECT and the expression: ``FROM …``, or nothing.
+        reading: What matters of them.
 
     """
     one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
     if one == other:
         return True
-    if text.functions(one) != text.functions(other):
-        return False
-    for read in (plan, parsed):
+    for read in (plan, parsed) if text.functions(one) == text.functions(other) else ():
         understood = read(connection, one, source)
         if understood is not None and understood == read(connection, other, source):
             return True
-    return bool(meanings(connection, one, source) & meanings(connection, other, source))
+    meant = [meanings(connection, each, source, reading) for each in (one, other)]
+    return bool(meant[0] & meant[1])
 
 
 def plan(connection: Connection, expression: str, source: str = "") -> Any:  # noqa: ANN401
@@ -103,22 +120,38 @@ def plan(connection: Connection, expression: str, source: str = "") -> Any:  # n
 def parsed(connection: Connection, expression: str, source: str) -> str | None:
     """Return how the parser reads an expression, which has no name; None if it cannot."""
     stored = tree(connection, f"SELECT {expression} {source}")
-    return stored and NAMED.sub("", stored)
+    return stored and AROUND.sub("", stored)
 
 
-def meanings(connection: Connection, expression: str, source: str) -> frozenset[Node]:
+def meanings(
+    connection: Connection,
+    expression: str,
+    source: str,
+    reading: Reading = Reading.VALUE,
+) -> frozenset[Node]:
     """Return what an expression means, as it is written and as the planner has folded it.
 
-    Two that have one of these in common mean the same. What the planner prints is no longer said of
-    collations, so an expression with one is taken as it is written.
+    Two that have one of these in common mean the same. The planner prints no collations, and it
+    unfolds functions of the user's, so an expression with these is only taken as it is written.
+
+    Args:
+        connection: To a scratch database.
+        expression: As printed.
+        source: What follows SELECT and the expression.
+        reading: What matters of it.
+
     """
     written = [expression, with_single_casts(connection, expression)]
-    if "COLLATE" not in text.unquoted(expression):
+    if not text.functions(expression) and "COLLATE" not in text.unquoted(expression):
         planned = plan(connection, expression, source) or {}
         written += map(text.without_limits, planned.get("Output", ()))
-    trees = (parsed(connection, each, source) for each in dict.fromkeys(written))
-    known = knowledge(connection)
-    return frozenset(meaning(tree, known) for tree in trees if tree is not None)
+    trees = [
+        AROUND.sub("", stored)
+        for each in dict.fromkeys(written)
+        if (stored := tree(connection, reading.format(expression=each, source=source)))
+    ]
+    known = knowledge(connection, *trees)
+    return frozenset(meaning(stored, known) for stored in trees)
 
 
 def tree(connection: Connection, query: str) -> str | None:

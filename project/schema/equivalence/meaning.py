@@ -12,71 +12,26 @@ by which its planner lives, too.
   the parser adds by itself do not change the order (``pg_amop``, ``pg_cast``). So a cast, or the
   places after the point, mean nothing right beside a comparison. Elsewhere they do: in a default,
   1.50 shows as it is written.
-- What is joined by AND or OR stands in no order.
+- What is joined by AND or OR stands in no order; and a condition is what it tells in every case
+  (`conditions`).
 
 Source: PostgreSQL, "Expression Evaluation Rules"; of the catalog, see `knowledge`.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
-from typing import Any
 
-from project.schema.equivalence.knowledge import UNEQUAL, Knowledge
-
-#: A part of a tree: a word, or a node with its parts, the label first. A list's label is "(".
-Node = str | tuple["Node", ...]
-
-PART = re.compile(r"[{}()]|(?:\\.|[^\s{}()\\])+", re.DOTALL)
+from project.schema.equivalence.conditions import told
+from project.schema.equivalence.knowledge import COMMUTED, NEGATED, Knowledge
+from project.schema.equivalence.node import Node, field, fields, read, steady
 
 INTEGERS = {"20", "21", "23"}
 NUMERIC = "1700"
 
-#: Comparisons, as they are numbered, with the sides changed, and their contraries.
-COMMUTED = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1, UNEQUAL: UNEQUAL}
-NEGATED = {1: 4, 2: 5, 3: UNEQUAL, 4: 1, 5: 2, UNEQUAL: 3}
-
 
 def meaning(stored: str, known: Knowledge) -> Node:
     """Write a tree as the server prints it in one form for all that mean the same."""
-    open_: list[list[Node]] = [[]]
-    for match in PART.finditer(stored):
-        part = match[0]
-        if part == "{":
-            open_.append([])
-        elif part == "(":
-            open_.append(["("])
-        elif part in "})":
-            closed = tuple(open_.pop())
-            open_[-1].append(closed)
-        else:
-            open_[-1].append(part)
-    return _settled(tuple(open_[0]), known)
-
-
-def _field(node: tuple[Node, ...], name: str, without: Any) -> Any:  # noqa: ANN401
-    """Return what stands after a name up to the next, mostly one part, as a tuple."""
-    if name not in node:
-        return without
-    first = node.index(name) + 1
-    last = first + 1
-    while last < len(node) and not (isinstance(node[last], str) and node[last][0] == ":"):
-        last += 1
-    return node[first:last]
-
-
-def _one(node: tuple[Node, ...], name: str) -> Any:  # noqa: ANN401
-    return _field(node, name, ("",))[0]
-
-
-def _steady(node: Node, known: Knowledge) -> bool:
-    """Tell whether it does not matter how often a part is evaluated."""
-    if isinstance(node, str):
-        return True
-    numbers = [part for name in (":funcid", ":opfuncid") for part in _field(node, name, ())]
-    if not all(n in known.functions and n not in known.volatile for n in numbers):
-        return False
-    return node[0] not in {"SUBLINK", "CASETESTEXPR"} and all(_steady(p, known) for p in node)
+    return told(_settled(read(stored), known), known)
 
 
 def _settled(node: Node, known: Knowledge) -> Node:
@@ -98,42 +53,41 @@ def _with(node: Node, old: str, new: Node) -> Node:
 
 def _spread_case(node: tuple[Node, ...], known: Knowledge) -> tuple[Node, ...]:
     """``CASE a WHEN 1 …`` compares `a` with each."""
-    subject = _one(node, ":arg")
-    if isinstance(subject, str) or not _steady(subject, known):
+    subject = field(node, ":arg")
+    if isinstance(subject, str) or not steady(subject, known):
         return node
-    whens = tuple(_with(part, "CASETESTEXPR", subject) for part in _one(node, ":args"))
-    return tuple(
-        whens if part is _one(node, ":args") else "<>" if part is subject else part for part in node
-    )
+    cases = field(node, ":args")
+    whens = tuple(_with(part, "CASETESTEXPR", subject) for part in cases)
+    return tuple(whens if part is cases else "<>" if part is subject else part for part in node)
 
 
 def _spread_list(node: tuple[Node, ...], known: Knowledge) -> tuple[Node, ...]:
     """``a IN (1, 2)`` is ``a = 1 OR a = 2``, and ``NOT IN`` its contrary."""
-    _, subject, array = _one(node, ":args")
+    _, subject, array = field(node, ":args")
     each: Node = "value"
     if array[0] == "ARRAYCOERCEEXPR":
-        each, array = _one(array, ":elemexpr"), _one(array, ":arg")
-    if array[0] != "ARRAYEXPR" or _one(array, ":multidims") != "false":
+        each, array = field(array, ":elemexpr"), field(array, ":arg")
+    if array[0] != "ARRAYEXPR" or field(array, ":multidims") != "false":
         return node
-    if not _steady(subject, known):
+    if not steady(subject, known):
         return node
-    values = _one(array, ":elements")[1:]
+    values = field(array, ":elements")[1:]
     if each != "value":
         values = tuple(_with(each, "CASETESTEXPR", value) for value in values)
-    head = (":opfuncid", _one(node, ":opfuncid"), ":opresulttype", "16")
-    collation = (":inputcollid", _one(node, ":inputcollid"))
+    head = (":opfuncid", field(node, ":opfuncid"), ":opresulttype", "16")
+    collation = (":inputcollid", field(node, ":inputcollid"))
     compared = (("OPEXPR", *head, *collation, ":args", ("(", subject, v)) for v in values)
-    word = "or" if _one(node, ":useOr") == "true" else "and"
+    word = "or" if field(node, ":useOr") == "true" else "and"
     return ("BOOLEXPR", ":boolop", word, ":args", ("(", *compared))
 
 
 def _settled_call(node: tuple[Node, ...], known: Knowledge) -> Node:
-    function = str(_one(node, ":funcid") or _one(node, ":opfuncid"))
+    function = str(field(node, ":funcid") or field(node, ":opfuncid"))
     function = known.functions.get(function, function)
-    result = _one(node, ":funcresulttype") or _one(node, ":opresulttype")
-    listed = _one(node, ":args")
+    result = field(node, ":funcresulttype") or field(node, ":opresulttype")
+    listed = field(node, ":args")
     arguments = () if isinstance(listed, str) else tuple(map(_bare, listed[1:]))
-    how: tuple[Node, ...] = (_one(node, ":inputcollid"), _one(node, ":funcvariadic") or "false")
+    how: tuple[Node, ...] = (field(node, ":inputcollid"), field(node, ":funcvariadic") or "false")
     if function in known.comparisons:
         return _comparison(function, how, arguments, known)
     other = known.commutators.get(function, "")
@@ -147,25 +101,40 @@ def _settled_call(node: tuple[Node, ...], known: Knowledge) -> Node:
 def _comparison(
     function: str, how: tuple[Node, ...], arguments: tuple[Node, ...], known: Knowledge
 ) -> Node:
-    family, kind = known.comparisons[function]
-    one, other = (_compared(argument, family, known) for argument in arguments)
+    family, kind, of_one_type = known.comparisons[function]
+    one, other = _without_cast(arguments, family, known) if of_one_type else arguments
+    one, other = _compared(one, family, known), _compared(other, family, known)
     if repr(one) > repr(other):
         one, other, kind = other, one, COMMUTED[kind]
     return ("COMPARISON", family, str(kind), *how, one, other)
 
 
+def _without_cast(arguments: tuple[Node, ...], family: str, known: Knowledge) -> tuple[Node, ...]:
+    """Take away the cast of one side that a comparison with the other side's type does by itself.
+
+    Of both it must not be: two times that a clock does not show, or shows twice, may become one
+    moment.
+    """
+    cast = [n[0] == "CALL" and (str(n[1]), family) in known.stable_casts for n in arguments]
+    if all(cast):
+        return arguments
+    return tuple(
+        node[-1][1] if is_cast else node for node, is_cast in zip(arguments, cast, strict=True)
+    )
+
+
 def _compared(node: Node, family: str, known: Knowledge) -> Node:
     """Write what is compared without what does not matter for that."""
-    if isinstance(node, str):
+    if isinstance(node, str) or field(node, ":constisnull") == "true":
         return node
     if node[0] == "CALL" and (str(node[1]), family) in known.casts:
         return _compared(node[-1][1], family, known)
-    if node[0] == "CONST" and _one(node, ":consttype") in INTEGERS:
-        return ("CONST", "integer", *_field(node, ":constvalue", ())[1:])
-    if node[0] == "CONST" and _one(node, ":consttype") == NUMERIC:
+    if node[0] == "CONST" and field(node, ":consttype") in INTEGERS:
+        return ("CONST", "integer", *fields(node, ":constvalue", ())[1:])
+    if node[0] == "CONST" and field(node, ":consttype") == NUMERIC:
         return _without_scale(node)
     if node[0] in {"COALESCEEXPR", "MINMAXEXPR"}:
-        values = _one(node, ":args")
+        values = field(node, ":args")
         settled = tuple(_compared(value, family, known) for value in values)
         return tuple(settled if part is values else part for part in node)
     return node
@@ -178,7 +147,7 @@ def _without_scale(node: tuple[Node, ...]) -> Node:
     is a number of the usual size. The bytes are in the order of all machines that a scratch server
     runs on; in the other one, numbers that differ in scale would stay different or nearly so.
     """
-    length, opened, *octets = _field(node, ":constvalue", ())
+    length, opened, *octets = fields(node, ":constvalue", ())
     if len(octets) < 7:  # noqa: PLR2004  # nothing is there
         return node
     low, high = int(octets[4]) & 0xFF, int(octets[5]) & 0xFF
@@ -198,19 +167,19 @@ def _bare(node: Node) -> Node:
 
 def _settled_relabel(node: tuple[Node, ...], _: Knowledge) -> Node:
     """A literal of another type with the same bits is a literal of that."""
-    value = _one(node, ":arg")
+    value = field(node, ":arg")
     if isinstance(value, str) or value[0] != "CONST":
         return node
     new = {
-        ":consttype": _one(node, ":resulttype"),
-        ":consttypmod": _one(node, ":resulttypmod"),
-        ":constcollid": _one(node, ":resultcollid"),
+        ":consttype": field(node, ":resulttype"),
+        ":consttypmod": field(node, ":resulttypmod"),
+        ":constcollid": field(node, ":resultcollid"),
     }
     return (value[0], *(new.get(str(a), b) for a, b in pairwise(value)))
 
 
 def _settled_boolean(node: tuple[Node, ...], _: Knowledge) -> Node:
-    word, parts = _one(node, ":boolop"), _one(node, ":args")[1:]
+    word, parts = field(node, ":boolop"), field(node, ":args")[1:]
     if word == "not":
         return _negated(parts[0])
     return _joined(word, parts)
@@ -238,11 +207,11 @@ def _settled_distinct(node: tuple[Node, ...], known: Knowledge) -> Node:
 
 def _settled_rows(node: tuple[Node, ...], _: Knowledge) -> Node:
     """Write a comparison of rows by what the families of B-trees make of it."""
-    kind = int(_one(node, ":cmptype") or _one(node, ":rctype"))
-    one, other = _one(node, ":largs"), _one(node, ":rargs")
+    kind = int(field(node, ":cmptype") or field(node, ":rctype"))
+    one, other = field(node, ":largs"), field(node, ":rargs")
     if repr(one) > repr(other):
         one, other, kind = other, one, COMMUTED[kind]
-    how: tuple[Node, ...] = (_one(node, ":opfamilies"), _one(node, ":inputcollids"))
+    how: tuple[Node, ...] = (field(node, ":opfamilies"), field(node, ":inputcollids"))
     return ("ROWS", str(kind), *how, one, other)
 
 

@@ -117,7 +117,9 @@ def casts_of_columns(text: str) -> int:
 
 def functions(text: str) -> set[str]:
     """Collect the functions that are not the server's own, which are printed with their schema."""
-    return set(re.findall(r"(?:\w+|\"\")\.(?:\w+|\"\")(?=\()|OPERATOR\([^)]*\)", _names_kept(text)))
+    name = r'(?:\w+|"(?:[^"]|"")*")'
+    called = rf"{name}\.{name}(?=\()|OPERATOR\([^)]*\)"
+    return set(re.findall(called, _names_kept(text)))
 
 
 def _names_kept(text: str) -> str:
