@@ -3,7 +3,7 @@
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +100,21 @@ def edits(file: str) -> Iterator[Edit]:
     for chapter in chapters(file):
         for edit in chapter["edit"]:
             given = dict(edit)
-            models = chapter["models"]
-            old, new = given.pop("from", ""), given.pop("to", "")
-            assert models.count(old) == 1 or not old, f"{given['what']}: {old}"
-            after = models.replace(old, new) if old else f"{models}\n{new}"
+            models = after = chapter["models"]
+            for old, new in replaced(edit):
+                assert after.count(old) == 1 or not old, f"{given['what']}: {old}"
+                after = after.replace(old, new) if old else f"{after}\n{new}"
+            for name in ("from", "to", "changes"):
+                given.pop(name, None)
             name = f"{chapter['name']}: {given.pop('what')}"
             yield Edit(name, models, after, **given)
+
+
+def replaced(edit: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which text of the models an edit replaces, and by which; none is the end."""
+    if "changes" in edit:
+        return [(old, new) for old, new in edit["changes"]]
+    return [(edit.get("from", ""), edit.get("to", ""))]
 
 
 def metadata_of(models: str) -> sa.MetaData:
@@ -129,6 +138,18 @@ def metadata_of(models: str) -> sa.MetaData:
     made = scope["metadata"]
     assert isinstance(made, sa.MetaData)
     return made
+
+
+def statements_of(metadata: sa.MetaData) -> str:
+    """Return what makes models, for whoever reads that a test failed."""
+    said: list[str] = []
+
+    def say(statement: sa.ClauseElement, *_: object, **__: object) -> None:
+        said.append(f"{str(statement.compile(dialect=engine.dialect)).strip()};")
+
+    engine = sa.create_mock_engine("postgresql+psycopg://", say)
+    metadata.create_all(engine, checkfirst=False)
+    return "\n".join(said)
 
 
 def _schemas(metadata: sa.MetaData) -> Iterator[str]:

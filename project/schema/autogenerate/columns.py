@@ -107,7 +107,7 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
     value, default = change.hints.backfill.get(item.key.name), _text(attributes.get("default"))
     later: list[Step] = []
     if default == "next number":
-        later = list(numbering.made(item))
+        later = list(numbering.made(item, change))
         value = f"nextval({string(dotted(numbering.sequence_name(item)))})"
     elif default is not None and (value or (online and item.key in change.volatile)):
         later = [default_set(item.key, types.default(item))]
@@ -270,6 +270,9 @@ def _valued(before: Item, after: Item, change: Change) -> Iterator[Step]:
     numbered = counts or "next number" in defaults
     nullability = list(filling.nullability(after, change)) if "nullable" in names else []
     if names & {"type", "collation"}:
+        if _numbers(after) and not _numbers(before) and old.get("default") is not None:
+            yield numbering.without_default(after)
+            before = replace(before, attributes={**old, "default": None})
         if new["nullable"] and not numbered:
             # What makes the new value may make none.
             yield from nullability

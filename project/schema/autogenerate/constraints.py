@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import Constraint, parse, python, strings, with_
-from project.schema.autogenerate.indexes import let_go, removed, repeating, set_up
+from project.schema.autogenerate.indexes import let_go, released, removed, repeating, set_up
 from project.schema.autogenerate.parameters import options
-from project.schema.autogenerate.step import Code, Step, alter_table, call, execute
+from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, executed
 from project.schema.autogenerate.text import (
     cut,
     dotted,
@@ -81,15 +81,15 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     if constraint is not None and keyed and online:
         yield from _through_an_index(item, constraint, item.key.name[-1], change)
     elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
-        yield from _validated_later(item, constraint, item.key)
+        yield from _validated_later(item, constraint, item.key, change)
     elif constraint is None or _stored(item):
         why = _EXCLUDING if online and definition.startswith("EXCLUDE") else ""
         yield _as_sql(item, item.key, f"{definition}{_stored(item)}", why)
     else:
-        again = f"{_drop(item.key, constraint.kind, if_exists=True)}\n"
         add = operation(item.key, constraint)
         why = _EXCLUDING if online and constraint.kind == "exclude" else ""
-        yield Step(add, rank.ADD_CONSTRAINT, why=why, again=again + add)
+        again = _again(item.key, constraint, change) + add
+        yield Step(add, rank.ADD_CONSTRAINT, why=why, again=again)
 
 
 #: Said of an exclusion, whose index PostgreSQL does not take from somebody who has built it.
@@ -175,14 +175,22 @@ def _drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
     )
 
 
-def _validated_later(item: Item, constraint: Constraint | None, key: Key) -> Iterator[Step]:
+def _again(key: Key, constraint: Constraint, change: Change) -> str:
+    """Write what drops a constraint that a failed try has made; one that was there is gone."""
+    if key in change.before.items:
+        return ""
+    return f"{_drop(key, constraint.kind, if_exists=True)}\n"
+
+
+def _validated_later(
+    item: Item, constraint: Constraint | None, key: Key, change: Change
+) -> Iterator[Step]:
     """Add a constraint in an instant, and look at the rows while requests go on."""
     if constraint is None:
         yield _as_sql(item, key, f"{clause(item)} NOT VALID")
     else:
         add = operation(key, constraint, postgresql_not_valid=True)
-        again = f"{_drop(key, constraint.kind, if_exists=True)}\n{add}"
-        yield Step(add, rank.ADD_CONSTRAINT, again=again)
+        yield Step(add, rank.ADD_CONSTRAINT, again=_again(key, constraint, change) + add)
     why = _refusing(item, constraint) if constraint else ""
     yield alter_table(
         key, f"VALIDATE CONSTRAINT {quoted(key.name[-1])}", rank.VALIDATE, alone=True, why=why
@@ -263,9 +271,10 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     kind = constraint.kind if constraint else ""
     position = rank.DROP_FOREIGN_KEY if kind == "foreign" else rank.DROP_CONSTRAINT
     # What a failed try has made may have the same name, and be in use.
-    freed = [execute(statement, position).code for statement in let_go(item.key, change)]
-    again = "\n".join([*freed, _drop(item.key, kind, if_exists=True)])
-    yield Step(_drop(item.key, kind), position, again=again)
+    freed = [executed(statement) for statement in let_go(item.key, change)]
+    gone = Key("table", item.key.name[:2]) not in change.after.items
+    drop = executed(released(item.key)) if gone else _drop(item.key, kind, if_exists=True)
+    yield Step(_drop(item.key, kind), position, again="\n".join([*freed, drop]))
 
 
 #: What a constraint demands of rows, and when.
@@ -311,6 +320,8 @@ def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
     needed = any(before.key in built for built in change.built_before.values())
     if not change.online(after.key.name[:2]) or needed or not after.attributes["validated"]:
         return None
+    if becomes.kind == "foreign":
+        _refuse_orphans(after, becomes, change)
     return list(_replaced(after, becomes, change))
 
 
@@ -321,7 +332,7 @@ def _replaced(after: Item, constraint: Constraint, change: Change) -> Iterator[S
     if constraint.kind in {"primary", "unique"}:
         yield from _through_an_index(after, constraint, other, change)
         return
-    yield from _validated_later(after, constraint, Key("constraint", (*table, other)))
+    yield from _validated_later(after, constraint, Key("constraint", (*table, other)), change)
     drop = (_drop(after.key, constraint.kind, if_exists=exists) for exists in (None, True))
     yield Step(next(drop), rank.REQUIRE, again=next(drop))
     yield alter_table(

@@ -170,8 +170,10 @@ def _statement(before: Item, after: Item, change: Change, using: str | None) -> 
     type_ = types.expression(
         str(after.attributes["type"]), change.after, None if collation is None else str(collation)
     )
-    # Only SQL says that a column has its type's own collation again.
-    if type_ is None or (collation is None and before.attributes.get("collation") is not None):
+    # Only SQL says that a column has its type's own collation again; Alembic 1.20 takes a percent
+    # sign in USING for a parameter.
+    own = collation is None and before.attributes.get("collation") is not None
+    if type_ is None or own or "%" in (using or ""):
         return execute(_sql(after, using), rank.ALTER_COLUMN)
     expressed = None if using is None else Code(literal(using))
     return alter_column(after.key, rank.ALTER_COLUMN, type_=Code(type_), postgresql_using=expressed)

@@ -172,11 +172,19 @@ def _commented(key: Key, comment: Value) -> Step:
 def let_go(key: Key, change: Change) -> list[str]:
     """Write the statements by which foreign keys of a failed try let go of a key or an index."""
     return [
-        f"ALTER TABLE IF EXISTS {dotted(other.name[:2])}"
-        f" DROP CONSTRAINT IF EXISTS {quoted(other.name[-1])}"
+        released(other)
         for other, built in sorted(change.built_after.items())
-        if key in built and other.kind == "constraint" and other not in change.before.items
+        if key in built
+        and other.kind == "constraint"
+        and other not in change.before.items
+        and other in change.after.items  # not one that a partition has of its parent
     ]
+
+
+def released(constraint: Key) -> str:
+    """Write the statement by which a table, if it is there, lets go of a constraint."""
+    drop = f"DROP CONSTRAINT IF EXISTS {quoted(constraint.name[-1])}"
+    return f"ALTER TABLE IF EXISTS {dotted(constraint.name[:2])} {drop}"
 
 
 def removed(key: Key, position: int) -> Step:

@@ -68,7 +68,7 @@ def proved(bench: Workbench, declared: Declared, proposal: Proposal, folder: Pat
         with bench.renewed() if proposal.irreversible else nullcontext(bench) as fresh:
             seen = proof.prove(fresh, file, reversible=not proposal.irreversible, told=told)
     except UnprovedError as error:
-        if not (error.back and declared.hints.using):
+        if not (error.back and _is_told(proposal, declared)):
             raise
         # How the new values are made is said, and nobody can say how the old ones would be.
         reason = f"Nothing makes the old values of the new ones: {error.back}"
@@ -89,3 +89,9 @@ def proved(bench: Workbench, declared: Declared, proposal: Proposal, folder: Pat
         message.message(proposal.differences, proposal.renamed),
         locks.table(seen.seen),
     )
+
+
+def _is_told(proposal: Proposal, declared: Declared) -> bool:
+    """Tell whether a developer's words make new values, which may be ones that nothing undoes."""
+    changed = (d.key for d in proposal.differences if d.attribute and d.key.kind == "column")
+    return any(key.name in declared.hints.using for key in changed)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path, RefusedError, differing
@@ -213,7 +214,7 @@ setval({{}}, number) FROM (
         set_ = set_.format(string(new))
         statements = [
             aside,
-            f"CREATE SEQUENCE {new} {counted(counts)}",
+            f"CREATE {_stored(after, change)}SEQUENCE {new} {counted(counts)}",
             f"SELECT {set_}",
             f"{alter} DROP IDENTITY",
             f"ALTER SEQUENCE {new} OWNED BY {dotted(after.key.name)}",
@@ -296,7 +297,7 @@ def _ended(before: Item, after: Item, change: Change) -> Iterator[Step]:
     if _source(before) == "identity":
         yield set_column(after.key, "DROP IDENTITY IF EXISTS", rank.ALTER_COLUMN)
     elif before.attributes.get("default") is not None:
-        yield _default(after.key, None)
+        yield without_default(after)
     owned = _source(before) != "identity" and before.attributes.get("numbered by")
     if owned and (_source(after) == "identity" or not after.attributes.get("numbered by")):
         sequence = dotted(_own(before, change))
@@ -304,19 +305,39 @@ def _ended(before: Item, after: Item, change: Change) -> Iterator[Step]:
         yield execute(drop.format(""), rank.ALTER_COLUMN, again=drop.format("IF EXISTS "))
 
 
+def without_default(item: Item) -> Step:
+    """Take a default away from a column that is to number its rows."""
+    drop = _default(item.key, None)
+    if _source(item) != "identity":
+        return drop
+    # It may be one since a failed try, and has no default then.
+    table, column = dotted(item.key.name[:2]), quoted(item.key.name[-1])
+    statement = f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT"
+    again = once(_where(item.key, "attidentity = ''"), statement)
+    return replace(drop, again=executed(again))
+
+
 def _begun(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Let a column take its numbers from a sequence, its own if it has one."""
     if _source(before) == "" and before.attributes.get("numbered by"):
         yield _default(after.key, f"nextval({string(dotted(_own(before, change)))}::regclass)")
         return
-    yield from made(after)
+    yield from made(after, change)
     yield _go_on(after)
 
 
-def made(item: Item) -> Iterator[Step]:
+def _stored(item: Item, change: Change) -> str:
+    """Return what SQL says before SEQUENCE of one that a crash empties, as it does its table."""
+    table = change.after.items[Key("table", item.key.name[:2])]
+    own = item.attributes.get("sequence persistence") or table.attributes["persistence"]
+    return "UNLOGGED " if own == "unlogged" else ""
+
+
+def made(item: Item, change: Change) -> Iterator[Step]:
     """Make a sequence for a column, which takes its numbers from it."""
     sequence = dotted(sequence_name(item))
-    create = f"CREATE SEQUENCE {{}}{sequence} {counted(counting(item.attributes))}"
+    create = f"CREATE {_stored(item, change)}SEQUENCE {{}}{sequence}"
+    create += f" {counted(counting(item.attributes))}"
     again = create.format("IF NOT EXISTS ")
     yield execute(create.format(""), rank.ALTER_COLUMN, again=again)
     yield execute(f"ALTER SEQUENCE {sequence} OWNED BY {dotted(item.key.name)}", rank.ALTER_COLUMN)
@@ -354,8 +375,7 @@ def sequence_altered(before: Item, after: Item, change: Change) -> Iterator[Step
             yield execute(rename, rank.ALTER_COLUMN)
     name = dotted(new if "sequence" in names else old)
     if "sequence persistence" in names:
-        unlogged = after.attributes.get("sequence persistence") == "unlogged"
-        words = "SET UNLOGGED" if unlogged else "SET LOGGED"
+        words = f"SET {_stored(after, change).strip() or 'LOGGED'}"
         yield execute(f"ALTER SEQUENCE {name} {words}", rank.ALTER_COLUMN)
     if "sequence comment" in names:
         comment = after.attributes.get("sequence comment")

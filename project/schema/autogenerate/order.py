@@ -1,7 +1,7 @@
 """The order of steps: each finds what it needs, and nothing is taken from under it."""
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from project.schema.autogenerate import rank
@@ -22,7 +22,7 @@ RELATIONS = {
 
 @dataclass(frozen=True)
 class Action:
-    """What happens to one object: "create", "drop" or "alter", step by step."""
+    """What happens to one object: "create", "drop", "alter" or "detach", step by step."""
 
     what: str
     key: Key
@@ -39,6 +39,10 @@ def arranged(paths: Collection[Path], built: Dependencies) -> list[Path]:
                 for other in others
                 if other.kind in {"table", "column", "constraint"} and other.name[:2] in needs
             } - {key.name[:2]}
+    for path in needs:
+        # A foreign key of a whole to itself is one to its parts, too; they come after it.
+        for whole in _wholes(path, built):
+            needs.get(whole, set()).discard(path)
     order: list[Path] = []
     visiting: set[Path] = set()
 
@@ -55,6 +59,14 @@ def arranged(paths: Collection[Path], built: Dependencies) -> list[Path]:
     return order
 
 
+def _wholes(path: Path, built: Dependencies) -> Iterator[Path]:
+    """Yield the table that a table is a part or a child of, and those of which that is one."""
+    for whole in sorted(built.get(Key("table", path), ())):
+        if whole.kind == "table":
+            yield whole.name
+            yield from _wholes(whole.name, built)
+
+
 def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     """Put the steps of all actions into an order in which each finds what it needs."""
     order = _Order(actions, change.built_before)
@@ -68,7 +80,9 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     for key, built in change.built_before.items():
         altering, dropping = (order.numbers.get((what, key)) for what in ("alter", "drop"))
         for other in built:
-            if not (_backwards(key, other, gone) and dropping is None):
+            # The snapshot leaves out what a partition has of its whole, which takes it along.
+            along = key.kind == other.kind and key not in change.before.items
+            if not along and not (_backwards(key, other, gone) and dropping is None):
                 order.before(order.remover(key), order.remover(other))
             # What goes or changes is let go of first.
             order.before(altering, order.remover(other))
@@ -78,6 +92,7 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     order.by_whole()
     order.by_name()
     order.by_persistence(change)
+    order.by_partition(change)
     return _sorted(actions, order.later)
 
 
@@ -85,6 +100,14 @@ def _backwards(key: Key, other: Key, order: Sequence[Path]) -> bool:
     """Tell whether a table in a circle is built on one that comes after it."""
     one, two = key.name[:2], other.name[:2]
     return one in order and two in order and order.index(two) > order.index(one)
+
+
+def _foreign(table: Key, built: Dependencies) -> Iterator[tuple[Key, Collection[Key]]]:
+    """Yield the constraints of a table and those that refer to it, with what they are built on."""
+    for key, others in built.items():
+        tables = {other.name[:2] for other in (key, *others)}
+        if key.kind == "constraint" and table.name in tables:
+            yield key, others
 
 
 @dataclass
@@ -141,13 +164,42 @@ class _Order:
 
     def by_persistence(self, change: Change) -> None:
         """Nothing that is logged refers to what is not: that becomes so last, and logged first."""
-        for key, built in self.built.items():
-            one = Key("table", key.name[:2])
-            for other in {Key("table", other.name[:2]) for other in built} - {one}:
-                numbers = [self.numbers.get(("alter", table)) for table in (one, other)]
-                if key.kind == "constraint" and other in change.after.items:
-                    lasts = change.after.items[other].attributes["persistence"] == "permanent"
-                    self.before(*(reversed(numbers) if lasts else numbers))
+        for verb, table in self.numbers:
+            if verb != "alter" or table.kind != "table":
+                continue
+            sides = change.before, change.after
+            was, becomes = (side.items[table].attributes["persistence"] for side in sides)
+            if was != becomes:
+                self._by_persistence(table, change, lasts=becomes == "permanent")
+
+    def _by_persistence(self, table: Key, change: Change, *, lasts: bool) -> None:
+        number = self.numbers["alter", table]
+        for key, others in _foreign(table, self.built):
+            own = key.name[:2] == table.name
+            self.before(self.remover(key), number)
+            if own == lasts:  # as it is before, it would refer to what is not logged
+                self.before(self.numbers.get(("alter", key)), number)
+            for other in {Key("table", other.name[:2]) for other in others} - {table}:
+                pair = number, self.numbers.get(("alter", other))
+                if own:
+                    self.before(*(reversed(pair) if lasts else pair))
+        for key, _ in _foreign(table, change.built_after):
+            maker = self.provider(key)
+            if (key.name[:2] == table.name) != lasts or ("alter", key) not in self.numbers:
+                self.before(number, maker)
+
+    def by_partition(self, change: Change) -> None:
+        """Make room for partitions, and put rows into them once they are there."""
+        for verb, key in self.numbers:
+            if verb != "detach":
+                continue
+            whole = change.before.items[key].attributes["partition of"]
+            for other in change.after.of_kind("table"):
+                if other.attributes.get("partition of") == whole:
+                    for what in ("create", "alter"):
+                        taker = self.numbers.get((what, other.key))
+                        self.before(self.numbers["detach", key], taker)
+                        self.before(taker, self.numbers.get(("drop", key)))
 
     def by_name(self) -> None:
         """Make a relation or a type after another one of its name, of whatever kind, is gone."""

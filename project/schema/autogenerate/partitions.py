@@ -1,7 +1,7 @@
 """Operations on partitions: made, detached and attached, and where their rows go then."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path
@@ -31,22 +31,26 @@ def handed_over(item: Item, change: Change) -> Iterator[Step]:
     yield _moved(dotted(whole), name, _given(whole, change))
 
 
-def _given(table: Path, change: Change) -> list[str]:
-    """Return the columns that are in a table before and after, and are not computed."""
-    sides = change.before, change.after
-    return [
-        key.name[-1]
-        for key in sorted(change.before.items.keys() & change.after.items.keys())
-        if key.kind == "column"
-        and key.name[:2] == table
-        and not any(side.items[key].attributes.get("generated") for side in sides)
-    ]
+def _given(table: Path, change: Change) -> dict[str, str]:
+    """Return the columns that are in a table before and after, and what makes each new value."""
+    found = {}
+    for key in sorted(change.before.items.keys() & change.after.items.keys()):
+        if key.kind == "column" and key.name[:2] == table:
+            was, becomes = (side.items[key].attributes for side in (change.before, change.after))
+            name = quoted(key.name[-1])
+            if was.get("generated") or becomes.get("generated"):
+                continue
+            found[name] = name
+            if key in change.conversions:
+                using = change.conversions[key].using
+                found[name] = using or f"{name}::{becomes['type']}"
+    return found
 
 
-def _moved(whole: str, name: str, columns: Sequence[str]) -> Step:
+def _moved(whole: str, name: str, columns: Mapping[str, str]) -> Step:
     """Put the rows of a table into the partitions of another one, and drop it."""
-    listed = ", ".join(map(quoted, columns))
-    insert = f"INSERT INTO {whole} ({listed}) OVERRIDING SYSTEM VALUE SELECT {listed} FROM {name}"
+    into, values = ", ".join(columns), ", ".join(columns.values())
+    insert = f"INSERT INTO {whole} ({into}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {name}"
     drop = f"DROP TABLE {name}"
     there = f"SELECT WHERE to_regclass({string(name)}) IS NOT NULL"
     return Step(

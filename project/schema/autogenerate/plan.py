@@ -99,10 +99,13 @@ def _alterations(differences: Collection[Difference], change: Change) -> _Altera
 def _drops(drops: Collection[Key], anew: Collection[Key], change: Change) -> Iterator[Action]:
     gone = {key.name for key in drops if key.kind in {"table", "view"}}
     for key in sorted(drops):
-        if not _goes_along(key, drops, gone, change) or (key in anew and key.name[:2] not in gone):
+        stays = key in anew and key.name[:2] not in gone and not _is_inherited(key, change)
+        if stays or not _goes_along(key, drops, gone, change):
             steps = [*_defaults(key, None, change), *_dropped(change.before.items[key], change)]
             if steps and key not in anew and not change.back:
                 steps[0] = _cautioned(steps[0], key)
+            if key in change.handed_over:
+                yield Action("detach", key, (steps.pop(0),))
             yield Action("drop", key, tuple(steps))
     yield from _circular(gone, change)
 
@@ -152,8 +155,11 @@ def _goes_along(key: Key, drops: Collection[Key], gone: Collection[Path], change
     """Tell whether an object goes with another one, as an index with its column."""
     if key.kind in PARTS and key.name[:2] in gone:
         return True
-    if key.kind in {"column", "constraint"} and change.before.items[key].attributes["inherited"]:
+    if _is_inherited(key, change):
         return True
+    if key.kind == "table":
+        whole = change.before.items[key].attributes.get("partition of")
+        return whole is not None and path(str(whole)) in gone
     if key.kind == "domain constraint":
         return Key("domain", key.name[:2]) in drops
     if key.kind == "sequence":
@@ -167,6 +173,12 @@ def _goes_along(key: Key, drops: Collection[Key], gone: Collection[Path], change
             for part in built
         )
     return False
+
+
+def _is_inherited(key: Key, change: Change) -> bool:
+    """Tell whether an object is a parent's, with which it goes and comes."""
+    attributes = change.before.items[key].attributes
+    return key.kind in {"column", "constraint"} and bool(attributes["inherited"])
 
 
 def _circular(gone: Collection[Path], change: Change) -> Iterator[Action]:

@@ -210,9 +210,10 @@ def _failed(function: str, error: SourceError) -> UnprovedError:
             ' Say what becomes of rows that do not fit: info={"using": "<SQL>"} on the column,'
             ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
         )
+    rows_refuse = str(error.sqlstate).startswith((CONSTRAINTS, VALUES))
     return UnprovedError(
         f"With rows in the tables, its {function} fails: {_reason(error)}{hint}",
-        back=_reason(error) if hint and function == "downgrade" else "",
+        back=_reason(error) if rows_refuse and function == "downgrade" else "",
     )
 
 

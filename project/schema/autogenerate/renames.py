@@ -204,6 +204,7 @@ def _is_same(item: Item, other: Item) -> bool:
         item.key.kind == other.key.kind
         and item.key.name[:-1] == other.key.name[:-1]
         and item.attributes == other.attributes
+        and not item.attributes.get("inherited")  # it is renamed with the parent's
     )
 
 
@@ -239,9 +240,9 @@ def suspicions(
     declared_new: Collection[Key],
 ) -> list[Suspicion]:
     """Find what may be renamed: tables that share columns, columns of one table and one type."""
-    listed = list(differences)
-    gone = [d.key for d in listed if d.expected is MISSING]
-    made = [d.key for d in listed if d.found is MISSING and d.key not in declared_new]
+    differing = list(differences)
+    gone = [d.key for d in differing if d.expected is MISSING]
+    made = [d.key for d in differing if d.found is MISSING and d.key not in declared_new]
     found = [
         Suspicion(Rename("table", was.name, becomes.name))
         for was, becomes in _paired(
@@ -256,8 +257,17 @@ def suspicions(
         )
     ]
     whole = {key.name for key in (*gone, *made) if key.kind == "table"}
-    parts = [key for key in gone if key.kind == "column" and key.name[:2] not in whole]
-    others = [key for key in made if key.kind == "column" and key.name[:2] not in whole]
+    # What is inherited is what becomes of the parent's.
+    parts, others = (
+        [
+            key
+            for key in listed
+            if key.kind == "column"
+            and key.name[:2] not in whole
+            and not side.items[key].attributes.get("inherited")
+        ]
+        for listed, side in ((gone, old), (made, new))
+    )
     for table, group in groupby(sorted(parts), key=lambda key: key.name[:2]):
         mine = [key for key in others if key.name[:2] == table]
         found += [
