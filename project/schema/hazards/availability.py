@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
-from project.schema.hazards import advice, waiting
+from project.schema.hazards import advice, hidden, waiting
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.reviewing.observation import Lock, Observation, Relation, Statement, Work
@@ -34,8 +34,8 @@ ANY_PART = re.compile(
     re.IGNORECASE,
 )
 
-#: A condition that picks rows by a value.
-PICKS = re.compile(r"(?<![<>!])=")
+#: A condition that picks rows by a value; one that compares columns of two tables joins them.
+PICKS = re.compile(r"(?<![<>!])=(?!\s*\"?[A-Z_]\w*\"?\.\"?[A-Z_])")
 
 WORDS = {
     "rewrite": "is written anew",
@@ -67,6 +67,7 @@ class Judge:
                     holders[statement.transaction, lock.relation.oid] = statement
             yield from self._statement(statement, holders)
         yield from self._in_bulk(observation)
+        yield from hidden.findings(observation, self._counts)
         yield from waiting.findings(observation, self._blocking)
         yield from _without_timeout(observation)
 
@@ -210,10 +211,11 @@ class Judge:
     def _bulk(self, statement: Statement, work: Work, *, sure: bool) -> Finding:
         done = actions(statement.sql)[0]
         part = "" if sure else " here, and however many there are in production,"
+        until = "until that is undone" if work.undone else "to its end"
         return Finding(
             "rows-locked-in-bulk",
             f"{work.rows} of {work.table.rows} rows of {work.table} are"
-            f" {DONE[work.kind]}{part} in one transaction and stay locked to its end"
+            f" {DONE[work.kind]}{part} in one transaction and stay locked {until}"
             f"{self.sizes.how_long((work,))}.",
             level="error" if sure else "warning",
             object=f"table {work.table}",

@@ -205,6 +205,7 @@ class Bench:
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
+        lost |= compatibility.over(lost, trial.before, trial.after)
         yield from compatibility.broken(found, trial.before, trial.after, lost, unused)
         differing = differences(trial.before, trial.after)
         yield from consequences.of_catalog(differing, trial.before, trial.after)

@@ -134,6 +134,7 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     ]
     findings += rules.of_duplicates(findings)
     findings += rules.of_checks(trial.before, trial.after, findings)
+    findings += rules.of_domains(trial.before, trial.after, findings)
     findings += rules.of_types(trial.before, trial.after, findings)
     return Review(trial, tuple(findings))
 
