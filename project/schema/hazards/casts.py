@@ -55,7 +55,11 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
     elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
         return True
     else:
-        same = "SELECT {}::{}::{} = {}::{}" if types[0] in FLOATS else "SELECT {}::{}::{}::text = {}::{}::text"
+        same = (
+            "SELECT {}::{}::{} = {}::{}"
+            if types[0] in FLOATS
+            else "SELECT {}::{}::{}::text = {}::{}::text"
+        )
         query = sql.SQL(same).format(
             sql.Literal(other),
             *(sql.SQL(name) for name in reversed(types)),

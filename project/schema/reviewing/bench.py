@@ -206,12 +206,14 @@ class Bench:
             if finding.code in ("table-lost", "rows-deleted")
         }
         lost |= compatibility.over(lost, trial.before, trial.after)
-        yield from compatibility.broken(found, trial.before, trial.after, lost, unused)
+        broken = list(compatibility.broken(found, trial.before, trial.after, lost, unused))
+        yield from broken
         differing = differences(trial.before, trial.after)
         yield from consequences.of_catalog(differing, trial.before, trial.after)
         yield from sequences.of_catalog(differing)
         yield from consequences.references(trial.before, trial.after)
-        yield from consequences.rules_of_partitions(trial.before, trial.after)
+        told = {finding.object for finding in broken}
+        yield from consequences.rules(trial.before, trial.after, told)
         yield from sequences.renamed_or_gone(
             trial.observation.before, trial.before, trial.after, connection
         )
