@@ -5,13 +5,14 @@ is a lock *while* something takes its time, in the same statement or later in it
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from project.schema.finding import Finding
-from project.schema.hazards import advice, waiting
-from project.schema.hazards.actions import Action, actions
+from project.schema.hazards import advice, hidden, waiting
+from project.schema.hazards.actions import actions
 from project.schema.hazards.codes import CODES
+from project.schema.hazards.rewrites import Catalogs, rewrite
 from project.schema.reviewing.observation import Lock, Observation, Relation, Statement, Work
 from project.schema.reviewing.sizes import Sizes
 
@@ -34,8 +35,8 @@ ANY_PART = re.compile(
     re.IGNORECASE,
 )
 
-#: A condition that picks rows by a value.
-PICKS = re.compile(r"(?<![<>!])=")
+#: A condition that picks rows by a value; one that compares columns of two tables joins them.
+PICKS = re.compile(r"(?<![<>!])=(?!\s*\"?[A-Z_]\w*\"?\.\"?[A-Z_])")
 
 WORDS = {
     "rewrite": "is written anew",
@@ -57,21 +58,30 @@ class Judge:
 
     before: Mapping[int, Relation]
     sizes: Sizes
+    catalogs: Catalogs
 
     def findings(self, observation: Observation) -> Iterator[Finding]:
         """Judge the statements of an upgrade, in their order."""
         holders: dict[tuple[str, int], Statement] = {}
+        line: list[Statement] = []
         for statement in observation.own:
+            if line and (line[-1].file, line[-1].line) != (statement.file, statement.line):
+                line = []
             for lock in statement.locks:
                 if lock.taken:
                     holders[statement.transaction, lock.relation.oid] = statement
-            yield from self._statement(statement, holders)
+            yield from self._statement(statement, holders, line)
+            line.append(statement)
         yield from self._in_bulk(observation)
+        yield from hidden.findings(observation, self._counts)
         yield from waiting.findings(observation, self._blocking)
         yield from _without_timeout(observation)
 
     def _statement(
-        self, statement: Statement, holders: Mapping[tuple[str, int], Statement]
+        self,
+        statement: Statement,
+        holders: Mapping[tuple[str, int], Statement],
+        line: Sequence[Statement],
     ) -> Iterator[Finding]:
         work = tuple(each for each in statement.work if self._counts(each))
         locks = self._blocking(statement)
@@ -80,7 +90,7 @@ class Judge:
         done = actions(statement.sql)
         modest = all(action.kind in MODEST for action in done)
         if not modest and (own := _own(work, locks)):
-            yield self._under_own_lock(statement, work, own, done)
+            yield self._under_own_lock(statement, work, own, line)
             locks = {table: lock for table, lock in locks.items() if table not in own}
         for table, lock in locks.items():
             first = holders.get((statement.transaction, lock.relation.oid), statement)
@@ -125,7 +135,7 @@ class Judge:
         statement: Statement,
         work: tuple[Work, ...],
         locks: Mapping[str, Lock],
-        done: tuple[Action, ...],
+        line: Sequence[Statement],
     ) -> Finding:
         kinds = {each.kind for each in work}
         reads = any(lock.blocks_readers for lock in locks.values())
@@ -136,14 +146,13 @@ class Judge:
         else:
             code = "scan-under-access-exclusive" if reads else "scan-blocks-writes"
         lock = max(locks.values(), key=lambda each: each.blocks_readers)
-        cause = next((action for action in done if action.kind != "other"), Action("other"))
         return Finding(
             code,
             f"Under {lock.name}, {_told(work)}: {lock.who_waits} of"
             f" {', '.join(self._waited_for(locks))} wait{self.sizes.how_long(work)}.",
             object=f"table {work[0].table}",
             found=self._evidence(work, locks),
-            remedy=advice.rewrite(cause, work),
+            remedy=rewrite(statement, work, self.catalogs, line),
             path=statement.file,
             line=statement.line,
         )
@@ -208,17 +217,17 @@ class Judge:
         )
 
     def _bulk(self, statement: Statement, work: Work, *, sure: bool) -> Finding:
-        done = actions(statement.sql)[0]
         part = "" if sure else " here, and however many there are in production,"
+        until = "until that is undone" if work.undone else "to its end"
         return Finding(
             "rows-locked-in-bulk",
             f"{work.rows} of {work.table.rows} rows of {work.table} are"
-            f" {DONE[work.kind]}{part} in one transaction and stay locked to its end"
+            f" {DONE[work.kind]}{part} in one transaction and stay locked {until}"
             f"{self.sizes.how_long((work,))}.",
             level="error" if sure else "warning",
             object=f"table {work.table}",
             found=f"{work.rows} rows {DONE[work.kind]}{self.sizes.rows(work.table)}",
-            remedy=advice.rewrite(done, (work,)),
+            remedy=rewrite(statement, (work,), self.catalogs),
             path=statement.file,
             line=statement.line,
         )

@@ -10,6 +10,9 @@ from project.schema.connections import Connection
 from project.schema.hazards.fitting import STRINGS
 from project.schema.rows import Rows
 
+#: Of these a value may be written in several ways.
+FLOATS = {"real", "double precision"}
+
 INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
 
 #: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
@@ -52,7 +55,12 @@ def _equal(one: str, other: str | None, types: tuple[str, str], connection: Conn
     elif types[0].partition("(")[0] in STRINGS and _means(one, other, types[1], connection):
         return True
     else:
-        query = sql.SQL("SELECT {}::{}::{}::text = {}::{}::text").format(
+        same = (
+            "SELECT {}::{}::{} = {}::{}"
+            if types[0] in FLOATS
+            else "SELECT {}::{}::{}::text = {}::{}::text"
+        )
+        query = sql.SQL(same).format(
             sql.Literal(other),
             *(sql.SQL(name) for name in reversed(types)),
             sql.Literal(one),

@@ -76,6 +76,14 @@ _ALL = (
         "Changed rows stay locked to the end, old versions are kept, and replicas fall behind.",
     ),
     Code(
+        "work-out-of-sight",
+        "availability",
+        "error",
+        "A statement worked on a table, failed, caught its own error and gave back its locks.",
+        "What it locked is not seen any more. Where rows are read and something else than rows is"
+        " changed, it is a change of the schema, and others wait.",
+    ),
+    Code(
         "strong-lock-without-timeout",
         "availability",
         "note",

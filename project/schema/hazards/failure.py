@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from project.schema.autogenerate.step import executed
+from project.schema.autogenerate.text import dotted, quoted
 from project.schema.finding import Finding
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
+from project.schema.hazards.rewrites.catalogs import alone, path, required
+from project.schema.hazards.rewrites.columns import filled
 from project.schema.reviewing.observation import Observation, Statement
 from project.schema.snapshot import Key, Snapshot
 
@@ -27,12 +31,10 @@ VALUES = """\
 
 #: What to do about failures of which the server's words say too little.
 ADVICE = {
-    "25001": "with op.get_context().autocommit_block():\n    …  # CONCURRENTLY needs it",
     "55P04": "# a label of an enum can be used after COMMIT only: add it in a revision before,\n"
     "# or within autocommit_block()",
     "2BP01": "# drop what depends on it first, and make it again afterwards",
     "0A000": "# drop the view or the rule first, and make it again afterwards",
-    "42804": 'op.alter_column(…, postgresql_using="…")',
 }
 
 
@@ -65,7 +67,7 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
     level = CODES[code].level
     if code == "may-fail-cast" and done.kind in ("query", "update"):
         level = "note"  # it reckons with the greatest of numbers, which nobody may have
-    remedy = ADVICE.get(state, "")
+    remedy = _otherwise(statement, done) if state in SENT_OTHERWISE else ADVICE.get(state, "")
     if code == "fails-with-rows" and state == "23502":
         remedy = _fill_first(done)
     elif code.startswith("may-"):
@@ -88,16 +90,32 @@ def _existed(statement: Statement, before: Snapshot) -> bool:
     return Key("column", name) in before.items
 
 
+#: It needs to be by itself; it needs to be told how a value becomes one of the new type.
+SENT_OTHERWISE = NOT_IN_A_TRANSACTION, CANNOT_CAST = "25001", "42804"
+
+
+def _otherwise(statement: Statement, done: Action) -> str:
+    sql = statement.sql.strip().rstrip(";")
+    if statement.error["sqlstate"] == NOT_IN_A_TRANSACTION:
+        return alone(executed(sql))
+    if done.kind != "type":
+        return ""
+    type_, column = done.text, quoted(done.column)
+    return executed(f"{sql} USING {column}::{type_}")
+
+
 def _fill_first(action: Action) -> str:
-    table, column = action.table or "…", action.column or "…"
-    return (
-        f'op.add_column("{table}", sa.Column("{column}", …, nullable=True))  # or a constant'
-        " server_default\n"
-        f'op.execute("UPDATE {table} SET {column} = … WHERE {column} IS NULL AND …")'
-        "  # in batches\n"
-        f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {column}_not_null'
-        f' CHECK ({column} IS NOT NULL) NOT VALID")\n'
-        "# then VALIDATE CONSTRAINT in a revision of its own, and SET NOT NULL in a third"
+    """Add a column that is required in an order that rows allow; only a person knows the value."""
+    table, type_ = path(action.table or "…"), re.sub(r"\s+NOT\s+NULL\b", "", action.text)
+    key = Key("column", (*table, action.column or "…"))
+    return "\n".join(
+        (
+            executed(f"ALTER TABLE {dotted(table)} ADD COLUMN {quoted(key.name[-1])} {type_}"),
+            "# … is what rows get that are there: only you know. Or a constant server_default.",
+            filled(key, "…"),
+            "# once no release is running that leaves it out:",
+            required(table, key.name[-1]),
+        )
     )
 
 

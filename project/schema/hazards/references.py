@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 
+from project.schema.autogenerate.definitions import parse_index
+from project.schema.autogenerate.indexes import operation
+from project.schema.autogenerate.text import cut, quoted
 from project.schema.finding import Finding
-from project.schema.hazards import advice
 from project.schema.hazards.codes import CODES
-from project.schema.snapshot import Snapshot
+from project.schema.hazards.rewrites.catalogs import Catalogs, alone
+from project.schema.hazards.rewrites.constraints import by_parts, concurrently
+from project.schema.snapshot import Item, Key, Snapshot
 
 #: The condition of an index that serves to find who refers: NULL refers to nobody.
 WHERE_THERE = re.compile(r" WHERE \(\w+ IS NOT NULL\)$")
@@ -38,10 +42,24 @@ def without_index(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
                 level=code.level,
                 object=f"table {table}",
                 found=definition,
-                remedy=advice.index(table, columns),
+                remedy=_index(item.key.name[:2], columns, before),
             )
+
+
+def _index(table: tuple[str, ...], columns: list[str], before: Snapshot) -> str:
+    """Write the index; beside everybody's work, where the table is not new."""
+    known, catalogs = before.items.get(Key("table", table)), Catalogs(before, before)
+    listed = ", ".join(map(quoted, columns))
+    key = Key("index", (*table, cut(f"{table[-1]}_{'_'.join(columns)}_idx")))
+    item = Item(key, {"definition": f"USING btree ({listed})", "unique": False})
+    if known is None:
+        index = parse_index(item)
+        return operation(item, index, key.name[-1], online=False) if index else ""
+    if known.attributes["partitioned by"]:
+        return by_parts(item, table, catalogs)
+    return alone(concurrently(item))
 
 
 def _columns(definition: str) -> list[str]:
     inside = re.search(r"\(([^()]*)\)", definition)
-    return [part.strip() for part in inside[1].split(",")] if inside else []
+    return [part.strip().strip('"') for part in inside[1].split(",")] if inside else []

@@ -205,12 +205,15 @@ class Bench:
             for finding in trial.findings
             if finding.code in ("table-lost", "rows-deleted")
         }
-        yield from compatibility.broken(found, trial.before, trial.after, lost, unused)
+        lost |= compatibility.over(lost, trial.before, trial.after)
+        broken = list(compatibility.broken(found, trial.before, trial.after, lost, unused))
+        yield from broken
         differing = differences(trial.before, trial.after)
         yield from consequences.of_catalog(differing, trial.before, trial.after)
         yield from sequences.of_catalog(differing)
         yield from consequences.references(trial.before, trial.after)
-        yield from consequences.rules_of_partitions(trial.before, trial.after)
+        told = {finding.object for finding in broken}
+        yield from consequences.rules(trial.before, trial.after, told)
         yield from sequences.renamed_or_gone(
             trial.observation.before, trial.before, trial.after, connection
         )

@@ -71,6 +71,21 @@ def changes(
     ]
 
 
+def over(tables: set[str], before: Snapshot, after: Snapshot) -> set[str]:
+    """Name the views that show rows of tables, as they did before: they show what is left."""
+    found: set[str] = set()
+    views = [item for item in before.of_kind("view") if item == after.items.get(item.key)]
+    words = {
+        item.key: set(re.findall(r"\w+", str(item.attributes["definition"]))) for item in views
+    }
+    while True:
+        names = {name.rpartition(".")[2] for name in tables | found}
+        more = {".".join(v.key.name).removeprefix("public.") for v in views if words[v.key] & names}
+        if more <= found:
+            return found
+        found |= more
+
+
 def _drifted(old: Outcome, new: Outcome) -> list[tuple[str, str]]:
     """Return what Python got and gets now, where that differs."""
     pairs = zip(old.kinds, new.kinds, strict=False)

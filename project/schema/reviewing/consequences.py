@@ -122,25 +122,27 @@ def _labels(difference: Difference, name: str) -> Iterator[Finding]:
         )
 
 
-def rules_of_partitions(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
-    """Find new rules that take the place of what is sent to a partition by its own name.
+def rules(before: Snapshot, after: Snapshot, broken: Collection[str]) -> Iterator[Finding]:
+    """Find new rules that take the place of what is sent, where no statement above has shown it.
 
-    Rows that come by way of the partitioned table are not asked for them ("CREATE RULE"), so no
-    statement on that one shows it.
+    Rows that come by way of a partitioned table are not asked for the rules of its partitions
+    ("CREATE RULE"); and a row to which others refer could not be deleted before.
     """
     for item in after.of_kind("rule"):
         table = before.items.get(Key("table", item.key.name[:2]))
         definition = str(item.attributes["definition"])
-        instead = re.search(r"\bDO\s+INSTEAD\b", definition)
-        if item.key not in before.items and table and table.attributes["partition of"] and instead:
-            name = _shown(item.key.name[:2])
-            yield noted(
-                MAY,
-                f"What is sent to the partition {name} by its own name is replaced by the rule"
-                f" {item.key.name[-1]}; what comes by way of the partitioned table is not.",
-                f"table {name}",
-                "# a trigger on the partition applies to both",
-            )
+        found = re.search(r"\bON (\w+) TO\b.*\bDO\s+INSTEAD\b", definition, re.DOTALL)
+        name = _shown(item.key.name[:2])
+        if item.key in before.items or table is None or not found or f"table {name}" in broken:
+            continue
+        partition = table.attributes["partition of"]
+        yield noted(
+            MAY,
+            f"{found[1]} on {name} is replaced by the rule {item.key.name[-1]}"
+            + ("; what comes by way of the partitioned table is not." if partition else "."),
+            f"table {name}",
+            "# a trigger on the partition applies to both" if partition else "",
+        )
 
 
 _REFERENCE = re.compile(r"FOREIGN KEY \(.*?\) REFERENCES (\S+?)\(.*?\)(.*)")

@@ -98,6 +98,7 @@ class Work:
     table: Relation
     index: str = ""  # what is built, or what the scan goes through
     rows: int = 0
+    undone: bool = False  # in a part of the statement that failed; its locks were given back
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class Statement:
     idle: float = 0.0  # milliseconds since the one before, in which Python had its turn
     lock_timeout: str = "0"
     can_share: bool = True  # whether PostgreSQL executes it in a transaction block
+    alters: bool = False  # whether it changed the catalog, be it in a part that was undone
     error: Mapping[str, str] = field(default_factory=dict)  # message, sqlstate, …
 
     @property

@@ -153,7 +153,7 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         dict(before),
         {told["file"] for told in before.values()},
     )
-    transaction, held = "", frozenset[Held]()
+    transaction, held, catalog = "", frozenset[Held](), 0
     for note in notes:
         after = note.get("after") or {}
         statement = Statement(
@@ -173,7 +173,8 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
             continue
         seen = note.get("tried") or after
         changed = seen["relations"] or []
-        work = tuple(_folded(list(_work(changed, known))))
+        locked = {oid for oid, _ in seen["locks"] or []} if statement.can_share else None
+        work = tuple(_folded(list(_work(changed, known, locked))))
         if statement.can_share:
             if statement.transaction != transaction:
                 held = frozenset()
@@ -185,7 +186,9 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         transaction = statement.transaction
         known.learn(changed)
         known.learn(after["relations"] or [])
-        yield replace(statement, locks=locks, work=work)
+        alters = seen["catalog"] > catalog
+        catalog = after["catalog"]
+        yield replace(statement, locks=locks, work=work, alters=alters)
 
 
 #: A relation and a mode in which it is locked.
@@ -220,7 +223,8 @@ def _inferred(told: Sequence[Told], known: _Known) -> Iterator[Lock]:
         yield Lock(relation, mode, taken=True)
 
 
-def _work(told: Sequence[Told], known: _Known) -> Iterator[Work]:
+def _work(told: Sequence[Told], known: _Known, locked: set[int] | None) -> Iterator[Work]:
+    """Tell what was done; None of ``locked`` where locks are not known."""
     built = Counter(each["of"] for each in told if each["file"] not in known.files)
     for each in told:
         table, last = known.table(each), known.last.get(each["oid"])
@@ -239,18 +243,22 @@ def _work(told: Sequence[Told], known: _Known) -> Iterator[Work]:
                 yield Work("empty", table, rows=table.rows)
             elif new_file:
                 yield Work("rewrite", table, rows=table.rows)
-            yield from _read_and_written(each, last, table)
+            # What is not locked any more was given back by a failure, maybe at the first row.
+            undone = locked is not None and each["oid"] not in locked
+            yield from _read_and_written(each, last, table, 0 if undone else PART, undone=undone)
 
 
-def _read_and_written(each: Told, last: Told, table: Relation) -> Iterator[Work]:
+def _read_and_written(
+    each: Told, last: Told, table: Relation, part: float, *, undone: bool
+) -> Iterator[Work]:
     read = each["read"] - last["read"]
-    if each["scans"] > last["scans"] and read >= PART * table.rows:
-        yield Work("scan", table, rows=read)
+    if each["scans"] > last["scans"] and read >= part * table.rows:
+        yield Work("scan", table, rows=read, undone=undone)
     written: tuple[tuple[Literal["insert", "update", "delete"], str], ...]
     written = (("insert", "inserted"), ("update", "updated"), ("delete", "deleted"))
     for kind, counter in written:
         if each[counter] > last[counter]:
-            yield Work(kind, table, rows=each[counter] - last[counter])
+            yield Work(kind, table, rows=each[counter] - last[counter], undone=undone)
 
 
 def _folded(work: list[Work]) -> Iterator[Work]:

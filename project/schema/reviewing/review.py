@@ -18,6 +18,7 @@ from project.schema.finding import Finding, Report
 from project.schema.hazards.actions import actions
 from project.schema.hazards.availability import MODEST, Judge
 from project.schema.hazards.conditions import Conditions
+from project.schema.hazards.rewrites import Catalogs
 from project.schema.reviewing import policy, rules
 from project.schema.reviewing.bench import Bench, Plan, Trial
 from project.schema.reviewing.observation import MODES, Observation, Statement
@@ -119,7 +120,7 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     empty = bench.on_empty_tables()
     progress("running the revisions with rows in the tables")
     trial = bench.with_rows(empty)
-    judge = Judge(trial.observation.before, sizes)
+    judge = Judge(trial.observation.before, sizes, Catalogs(trial.before, trial.after))
     # What fails in production locks nothing there for long.
     sure = [f for f in trial.findings if f.code in ("fails", "fails-with-rows")]
     failing = {(f.path, f.line) for f in sure}
@@ -134,6 +135,7 @@ def examine(bench: Bench, sizes: Sizes, progress: Progress = _silent) -> Review:
     ]
     findings += rules.of_duplicates(findings)
     findings += rules.of_checks(trial.before, trial.after, findings)
+    findings += rules.of_domains(trial.before, trial.after, findings)
     findings += rules.of_types(trial.before, trial.after, findings)
     return Review(trial, tuple(findings))
 

@@ -67,6 +67,44 @@ def of_checks(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) ->
             )
 
 
+def of_domains(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Tell that a new check of a domain that columns have is one for rows to come.
+
+    Also one that rows are not read for, being NOT VALID.
+    """
+    told = {f.object for f in findings if f.code in ("old-release-breaks", MAY)}
+    for item in after.of_kind("domain constraint"):
+        domain = item.key.name[:2]
+        users = [
+            column.key.name[:2]
+            for column in before.of_kind("column")
+            if str(column.attributes["type"]).removesuffix("[]")
+            in (".".join(domain), ".".join(domain).removeprefix("public."))
+        ]
+        same = item.key in before.items or _replaced(domain, before, after)
+        tables = dict.fromkeys(".".join(name).removeprefix("public.") for name in users)
+        for table in tables if not same else ():
+            if f"table {table}" not in told:
+                told.add(f"table {table}")
+                yield Finding(
+                    MAY,
+                    f"INSERT and UPDATE on {table} fail from now on for a value that does not"
+                    f" satisfy {item.key.name[-1]} of {'.'.join(domain).removeprefix('public.')}.",
+                    level=CODES[MAY].level,
+                    object=f"table {table}",
+                    found=str(item.attributes["definition"]),
+                    remedy=ADVICE[MAY],
+                )
+
+
+def _replaced(domain: tuple[str, ...], before: Snapshot, after: Snapshot) -> bool:
+    """Whether a check of a domain is gone, so that a new one may allow more."""
+    return any(
+        c.key.name[:2] == domain and c.key not in after.items
+        for c in before.of_kind("domain constraint")
+    )
+
+
 def of_types(before: Snapshot, after: Snapshot, findings: Sequence[Finding]) -> Iterator[Finding]:
     """Tell that a narrower integer is narrower for values to come, such as those of a key.
 

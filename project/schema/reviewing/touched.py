@@ -39,7 +39,7 @@ def touched(observation: Observation, catalog: Snapshot, later: Snapshot) -> set
     before = observation.before
     known = {(relation.schema, relation.name): relation for relation in before.values()}
     named_ones = _differing(catalog, later) | _of_failures(observation)
-    named_ones |= set(_of_rights(observation))
+    named_ones |= set(_of_rights(observation)) | _of_programs(observation)
     relations = [known[name] for name in named_ones & known.keys()]
     for statement in observation.own:
         relations += [lock.relation for lock in statement.locks]
@@ -89,6 +89,20 @@ def _of_failures(observation: Observation) -> set[Name]:
     """Name what statements that failed would have touched."""
     failed = (statement for statement in observation.own if statement.error)
     return {named(a.table) for statement in failed for a in actions(statement.sql) if a.table}
+
+
+#: What does something else, perhaps, once there are rows.
+PROGRAM = re.compile(r"\s*(?:DO|CALL|SELECT|WITH)\b", re.IGNORECASE)
+
+
+def _of_programs(observation: Observation) -> set[Name]:
+    """Name what blocks speak of: where there are no rows, they may leave no trace of it."""
+    words: set[str] = set()
+    for statement in observation.own:
+        if PROGRAM.match(statement.sql):
+            words.update(re.findall(r"\w+", statement.sql))
+    tables = (relation for relation in observation.before.values() if relation.is_table)
+    return {(table.schema, table.name) for table in tables if table.name in words}
 
 
 #: Rights on a whole schema, or a role that is no member of another any more.
