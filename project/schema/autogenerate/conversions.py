@@ -8,7 +8,7 @@ import psycopg
 from project.schema.autogenerate import rank, types
 from project.schema.autogenerate.change import Change, Conversion, Hints, differing
 from project.schema.autogenerate.probing import rewrites
-from project.schema.autogenerate.step import Code, Step, alter_column, execute, executed, once
+from project.schema.autogenerate.step import Code, Once, Step, alter_column, execute, executed
 from project.schema.autogenerate.text import dotted, literal, quoted, string
 from project.schema.snapshot import Difference, Item, Key, Snapshot
 
@@ -154,11 +154,11 @@ def _altered(before: Item, after: Item, change: Change, found: Conversion) -> St
     code = step.code
     if moved:
         code = f"{executed(_UTC)}\n{code}"
-    again = ""
+    again: str | Once = ""
     if found.using or _built_on(after.key, change):
         again = _once(before, after, found.using)
-    if moved and again:
-        again = f"{executed(_UTC)}\n{again}"
+    if moved and isinstance(again, Once):
+        again = Once(again.condition, (_UTC, *again.statements))
     return Step(code, rank.ALTER_COLUMN, why="\n".join(lines), again=again)
 
 
@@ -197,7 +197,7 @@ def _built_on(column: Key, change: Change) -> bool:
     )
 
 
-def _once(before: Item, after: Item, using: str | None) -> str:
+def _once(before: Item, after: Item, using: str | None) -> str | Once:
     """Write a change that must not happen twice: its expression is one of the old type."""
     old = differing(before, after) & {"type"} and str(before.attributes["type"])
     if not old:
@@ -209,7 +209,7 @@ def _once(before: Item, after: Item, using: str | None) -> str:
     there = f"""\
 SELECT FROM pg_attribute WHERE attrelid = {string(table)}::regclass
 AND attname = {string(column)} AND {is_old}"""
-    return executed(once(there, _sql(after, using)))
+    return Once(there, (_sql(after, using),))
 
 
 def _unmodified(type_: str) -> str:

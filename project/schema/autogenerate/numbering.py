@@ -9,11 +9,11 @@ from project.schema.autogenerate.change import Change, Path, RefusedError, diffe
 from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.step import (
     Code,
+    Once,
     Step,
     alter_column,
     execute,
     executed,
-    once,
     set_column,
 )
 from project.schema.autogenerate.text import cut, dotted, quoted, sql_text, string
@@ -177,7 +177,7 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         return
     yield from _ended(before, after, change)
     if new == "identity":
-        drop = once(_where(after.key, "attidentity = ''"), _identified(after))
+        drop = Once(_where(after.key, "attidentity = ''"), (_identified(after),))
         yield execute(_identified(after), rank.ALTER_COLUMN, again=drop)
         yield _go_on(after)
     elif new == "sequence":
@@ -226,7 +226,7 @@ setval({{}}, number) FROM (
         "\n".join(executed(statement) for statement in statements),
         rank.ALTER_COLUMN,
         why="It goes on with its numbers.",
-        again=executed(once(still, *performed)),
+        again=Once(still, tuple(performed)),
     )
 
 
@@ -313,8 +313,7 @@ def without_default(item: Item) -> Step:
     # It may be one since a failed try, and has no default then.
     table, column = dotted(item.key.name[:2]), quoted(item.key.name[-1])
     statement = f"ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT"
-    again = once(_where(item.key, "attidentity = ''"), statement)
-    return replace(drop, again=executed(again))
+    return replace(drop, again=Once(_where(item.key, "attidentity = ''"), (statement,)))
 
 
 def _begun(before: Item, after: Item, change: Change) -> Iterator[Step]:

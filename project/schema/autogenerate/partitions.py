@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path
 from project.schema.autogenerate.definitions import path
-from project.schema.autogenerate.step import Step, execute, executed, once
+from project.schema.autogenerate.step import Once, Step, execute, executed
 from project.schema.autogenerate.text import cut, dotted, quoted, string
 from project.schema.pieces import split
 from project.schema.snapshot import Item
@@ -57,13 +57,13 @@ def _moved(whole: str, name: str, columns: Mapping[str, str]) -> Step:
         "\n".join(executed(statement) for statement in (insert, drop)),
         rank.ADD_CONSTRAINT,
         why="Its rows belong into other partitions. Triggers of rows see them as new ones.",
-        again=executed(once(there, insert, drop)),
+        again=Once(there, (insert, drop)),
     )
 
 
 def _detached(parent: str, name: str, position: int) -> Iterator[Step]:
     detach = f"ALTER TABLE {parent} DETACH PARTITION {name}"
-    yield execute(detach, position, again=once(_part_of(parent, name), detach))
+    yield execute(detach, position, again=Once(_part_of(parent, name), (detach,)))
 
 
 def attached(before: Item, after: Item, change: Change) -> Iterator[Step]:
@@ -79,14 +79,14 @@ def attached(before: Item, after: Item, change: Change) -> Iterator[Step]:
     attach = f"ALTER TABLE {parent} ATTACH PARTITION {name} {after.attributes['partition']}"
     apart = f"SELECT WHERE NOT EXISTS ({_part_of(parent, name)})"
     if old != new or _all_fit(before, after):
-        yield execute(attach, rank.ALTER_COLUMN, again=once(apart, attach))
+        yield execute(attach, rank.ALTER_COLUMN, again=Once(apart, (attach,)))
         return
     aside = dotted((after.key.name[0], cut(f"{after.key.name[-1]}_moving")))
     statements = [f"CREATE TABLE {aside} AS TABLE {name}", f"TRUNCATE {name}", attach]
     yield Step(
         "\n".join(executed(statement) for statement in statements),
         rank.ALTER_COLUMN,
-        again=executed(once(apart, *statements)),
+        again=Once(apart, tuple(statements)),
     )
     yield _moved(parent, aside, _given(path(str(new)), change))
 

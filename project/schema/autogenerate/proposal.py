@@ -83,13 +83,14 @@ def propose(
     renamed = [*renames.in_turn(pending)]
     for rename in renamed:
         trial.rename(_as_it_is(rename, trial.catalog()), _breaks(rename, declared))
-    differing = bench.to_models(trial.catalog())
-    for suspicion in renames.suspicions(
-        differing, trial.catalog(), bench.after.catalog, declared.new
-    ):
-        if ask(suspicion):
-            trial.rename(suspicion.rename, _breaks(suspicion.rename, declared))
-            renamed.append(suspicion.rename)
+    asked: set[Suspicion] = set()
+    # A table that was renamed may have columns that were.
+    while suspected := trial.suspicions(bench.after, declared.new) - asked:
+        for suspicion in sorted(suspected, key=lambda suspicion: suspicion.rename.new):
+            if ask(suspicion):
+                trial.rename(suspicion.rename, _breaks(suspicion.rename, declared))
+                renamed.append(suspicion.rename)
+        asked |= suspected
     hints = declared.hints
     while True:
         try:
@@ -189,6 +190,12 @@ class Trial:
         self.stepped_aside |= rename == renames.aside(Key(rename.kind, rename.old))
         first, *others = renames.steps(rename)
         self.run([*made, replace(first, why=why), *others])
+
+    def suspicions(self, side: Side, declared_new: Collection[Key]) -> set[Suspicion]:
+        """Find what may be renamed, as the copy is now."""
+        catalog = self.catalog()
+        differing = self.bench.to_models(catalog)
+        return set(renames.suspicions(differing, catalog, side.catalog, declared_new))
 
     def differing(self, side: Side, *, back: bool) -> list[Difference]:
         """Tell what is still different; on the way back, also in print."""

@@ -6,7 +6,7 @@ from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import strings
 from project.schema.autogenerate.objects import created
-from project.schema.autogenerate.step import Step, execute, once, set_column
+from project.schema.autogenerate.step import Once, Step, execute, set_column
 from project.schema.autogenerate.text import cut, dotted, quoted, string
 from project.schema.autogenerate.typedefs import is_altered_in_place
 from project.schema.snapshot import Item, Key, Snapshot
@@ -66,7 +66,7 @@ def rebuilt(key: Key, change: Change) -> Iterator[Step]:
         rename,
         rank.CREATE_TYPE,
         why=f"{_reason(key)}: another type takes the place of this one.",
-        again=once(there, rename),
+        again=Once(there, (rename,)),
     )
     yield from created(change.after.items[key], change)
     for column in columns_of(key, change.before):

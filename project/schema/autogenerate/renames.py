@@ -14,7 +14,8 @@ from textwrap import indent
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Path, differing
-from project.schema.autogenerate.step import Step, call, execute, executed, once
+from project.schema.autogenerate.definitions import parse
+from project.schema.autogenerate.step import Once, Step, call, executed
 from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
@@ -88,26 +89,31 @@ def steps(rename: Rename) -> Iterator[Step]:
     else:
         sql = f"ALTER TYPE {dotted(old)} RENAME TO {quoted(new[-1])}"
         there = f"SELECT WHERE to_regtype({string(dotted(old))}) IS NOT NULL"
-        again = executed(once(there, sql))
+        again = Once(there, (sql,))
         yield Step(executed(sql), rank.RENAME, again=again)
 
 
 def _table(old: Path, new: Path) -> Iterator[Step]:
     if old[0] != new[0]:
-        sql = f"ALTER TABLE {{}}{dotted(old)} SET SCHEMA {quoted(new[0])}"
+        sql = f"ALTER TABLE {dotted(old)} SET SCHEMA {quoted(new[0])}"
         # A new schema is made before.
-        yield execute(sql.format(""), rank.RENAME, again=sql.format("IF EXISTS "))
+        yield Step(executed(sql), rank.RENAME, again=Once(_there(old), (sql,)))
     if old[-1] != new[-1]:
+        moved = (new[0], old[-1])
+        sql = f"ALTER TABLE {dotted(moved)} RENAME TO {quoted(new[-1])}"
         schema = in_schema(new[:-1])
-        again = f"ALTER TABLE IF EXISTS {dotted((new[0], old[-1]))} RENAME TO {quoted(new[-1])}"
         yield Step(
             call("op.rename_table", literal(old[-1]), literal(new[-1]), schema=schema),
             rank.RENAME,
-            again=executed(again),
+            again=Once(_there(moved), (sql,)),
         )
 
 
-def _once(query: str, names: tuple[str, str], statement: str) -> str:
+def _there(table: Path) -> str:
+    return f"SELECT WHERE to_regclass({string(dotted(table))}) IS NOT NULL"
+
+
+def _once(query: str, names: tuple[str, str], statement: str) -> Once:
     """Rename what still has its old name, and not what has that name since: knows no IF EXISTS.
 
     Args:
@@ -117,7 +123,7 @@ def _once(query: str, names: tuple[str, str], statement: str) -> str:
 
     """
     old, new = (f"{query} = {string(name)}" for name in names)
-    return executed(once(f"{old}\nAND NOT EXISTS (\n{indent(new, '    ')}\n)", statement))
+    return Once(f"{old}\nAND NOT EXISTS (\n{indent(new, '    ')}\n)", (statement,))
 
 
 def in_turn(renames: Iterable[Rename]) -> Iterator[Rename]:
@@ -296,6 +302,7 @@ def _paired(
 
 
 def _columns(table: Key, snapshot: Snapshot) -> Counter[tuple[str, object]]:
+    """Return the columns' names and types."""
     return Counter(
         (key.name[-1], item.attributes["type"])
         for key, item in snapshot.items.items()
@@ -303,10 +310,32 @@ def _columns(table: Key, snapshot: Snapshot) -> Counter[tuple[str, object]]:
     )
 
 
+def _referred(table: Key, snapshot: Snapshot) -> dict[str, str]:
+    """Return to which table a column refers, for those that refer to one alone."""
+    keys = [
+        parse(item) for item in snapshot.of_kind("constraint") if item.key.name[:2] == table.name
+    ]
+    return {
+        key.columns[0]: f"of {'.'.join(key.referred)}"
+        for key in keys
+        if key is not None and key.kind == "foreign" and len(key.columns) == 1
+    }
+
+
 def _shared(was: Key, becomes: Key, old: Snapshot, new: Snapshot) -> float:
+    """Rate how much of two tables is the same: columns by their names, or by what they refer to.
+
+    In a table that joins two others, only the latter stays where one of those has another name.
+    """
     here, there = _columns(was, old), _columns(becomes, new)
     most = max(here.total(), there.total())
-    share = (here & there).total() / most if most else 0.0
+    if not most:
+        return 0.0
+    referring = [
+        Counter((names.get(name, name), type_) for name, type_ in columns)
+        for names, columns in ((_referred(was, old), here), (_referred(becomes, new), there))
+    ]
+    share = max((here & there).total(), (referring[0] & referring[1]).total()) / most
     return share + _names(was, becomes) / 100 if share > ALIKE else 0.0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from textwrap import indent
 
-from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.step import Once, Step
 
 #: Between two lines that leave and enter the transaction.
 ALONE = "with op.get_context().autocommit_block():\n"
@@ -25,8 +25,28 @@ def body(steps: Iterable[Step]) -> str:
 
 def _groups(steps: list[Step], last: int) -> Iterator[str]:
     for alone, group in groupby(enumerate(steps), key=lambda numbered: numbered[1].alone):
-        lines = "\n".join(step.written(again=place <= last) for place, step in group)
+        listed = list(group)
+        if alone or listed[0][0] > last:
+            lines = "\n".join(step.written(again=place <= last) for place, step in listed)
+        else:
+            lines = "\n".join(_at_once([step for _, step in listed]))
         yield ALONE + indent(lines, "    ") if alone else lines
+
+
+def _at_once(steps: list[Step]) -> Iterator[str]:
+    """Write what is committed together, to be run twice.
+
+    Of steps in a row that ask whether they have been done, the first asks for all.
+    """
+    for asks, group in groupby(steps, key=lambda step: isinstance(step.again, Once)):
+        if not asks:
+            yield from (step.written(again=True) for step in group)
+            continue
+        listed = list(group)
+        done = [step.again for step in listed if isinstance(step.again, Once)]
+        statements = tuple(statement for each in done for statement in each.statements)
+        comments = "".join(dict.fromkeys(step.comment for step in listed))
+        yield comments + Once(done[0].condition, statements).code
 
 
 #: Why statements look whether they have been executed before.

@@ -12,6 +12,35 @@ WIDTH = 88
 
 
 @dataclass(frozen=True)
+class Once:
+    """Statements that may be run twice, though PostgreSQL has no IF EXISTS for them.
+
+    Attributes:
+        condition: A query that finds something while they are still to be done.
+        statements: What is to be done then.
+
+    """
+
+    condition: str
+    statements: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """Write ``op.execute``."""
+        done = "".join(f"{_indented(statement)};\n" for statement in self.statements)
+        return executed(
+            f"DO $$\nBEGIN\n    IF EXISTS (\n{_indented(self.condition)}\n    ) THEN\n{done}"
+            "    END IF;\nEND $$"
+        )
+
+
+def _indented(sql: str) -> str:
+    """Indent lines, but not what a literal has after its first."""
+    literal_ends = any(line.count("'") % 2 for line in sql.splitlines())
+    return f"        {sql}" if literal_ends else indent(sql, "        ")
+
+
+@dataclass(frozen=True)
 class Step:
     """An operation.
 
@@ -25,12 +54,17 @@ class Step:
     rank: int  # where it stands among steps that do not depend on each other
     alone: bool = False
     why: str = ""  # what a reader must know, as a comment above it
-    again: str = ""  # the form that may be run twice, where that is another one
+    again: str | Once = ""  # the form that may be run twice, where that is another one
 
     def written(self, *, again: bool) -> str:
         """Return the lines, with the comment."""
-        code = self.again if again and self.again else self.code
-        return "".join(f"# {line}\n" for line in _lines(self.why)) + code
+        code = self.again.code if isinstance(self.again, Once) else self.again
+        return self.comment + (code if again and code else self.code)
+
+    @property
+    def comment(self) -> str:
+        """Return the lines of the comment, if there is one."""
+        return "".join(f"# {line}\n" for line in _lines(self.why))
 
 
 def _lines(why: str) -> Iterator[str]:
@@ -43,7 +77,12 @@ def _lines(why: str) -> Iterator[str]:
 
 
 def execute(
-    sql: str, rank: int, *, alone: bool = False, why: str = "", again: str | Sequence[str] = ()
+    sql: str,
+    rank: int,
+    *,
+    alone: bool = False,
+    why: str = "",
+    again: str | Sequence[str] | Once = (),
 ) -> Step:
     """Make a step of a statement that Alembic has no operation for.
 
@@ -55,14 +94,10 @@ def execute(
         again: The statement, or those, that may be run twice, where it may not.
 
     """
-    statements = [again] if isinstance(again, str) else again
-    return Step(
-        executed(sql),
-        rank,
-        alone=alone,
-        why=why,
-        again="\n".join(executed(statement) for statement in statements if statement),
-    )
+    if not isinstance(again, Once):
+        statements = [again] if isinstance(again, str) else again
+        again = "\n".join(executed(statement) for statement in statements if statement)
+    return Step(executed(sql), rank, alone=alone, why=why, again=again)
 
 
 def executed(sql: str) -> str:
@@ -113,24 +148,3 @@ def alter_table(key: Key, words: str, rank: int, *, alone: bool = False, why: st
 def set_column(key: Key, words: str, rank: int, *, why: str = "") -> Step:
     """Make a step of ``ALTER TABLE … ALTER COLUMN``."""
     return alter_table(key, f"ALTER COLUMN {quoted(key.name[-1])} {words}", rank, why=why)
-
-
-def once(condition: str, *statements: str) -> str:
-    """Write statements that may be run twice, though PostgreSQL has no IF EXISTS for them.
-
-    Args:
-        condition: A query that finds something while they are still to be done.
-        statements: What is to be done then.
-
-    """
-    done = "".join(f"{_indented(statement)};\n" for statement in statements)
-    return (
-        f"DO $$\nBEGIN\n    IF EXISTS (\n{_indented(condition)}\n    ) THEN\n{done}"
-        "    END IF;\nEND $$"
-    )
-
-
-def _indented(sql: str) -> str:
-    """Indent lines, but not what a literal has after its first."""
-    literal_ends = any(line.count("'") % 2 for line in sql.splitlines())
-    return f"        {sql}" if literal_ends else indent(sql, "        ")

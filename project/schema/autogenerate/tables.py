@@ -7,7 +7,7 @@ from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import parse, path, strings, with_
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.programs import ENABLED
-from project.schema.autogenerate.step import Code, Step, alter_table, call, executed, once
+from project.schema.autogenerate.step import Code, Once, Step, alter_table, call
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import Item, Key, Value
 
@@ -132,12 +132,13 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
         return
     *schema, table = item.key.name
     loses = f"loses: {shown(item.key.name)}, which the models no longer have"
-    again = call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema))
+    if_exists = call("op.drop_table", literal(table), if_exists=True, schema=in_schema(schema))
+    again: str | Once = if_exists
     if Key("view", item.key.name) in change.after.items:
         # What a failed try has made has the same name, and is no table.
         name = dotted(item.key.name)
         there = f"SELECT FROM pg_class WHERE oid = to_regclass({string(name)})"
-        again = executed(once(f"{there} AND relkind IN ('r', 'p')", f"DROP TABLE {name}"))
+        again = Once(f"{there} AND relkind IN ('r', 'p')", (f"DROP TABLE {name}",))
     yield Step(
         call("op.drop_table", literal(table), schema=in_schema(schema)),
         rank.DROP_TABLE,

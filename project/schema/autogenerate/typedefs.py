@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import plainly, strings
-from project.schema.autogenerate.step import Step, execute, once
+from project.schema.autogenerate.step import Once, Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string, unquoted
 from project.schema.snapshot import Item, Key
 
@@ -14,7 +14,7 @@ from project.schema.snapshot import Item, Key
 def _type(item: Item, statement: str) -> Step:
     """Create a type; there is no IF NOT EXISTS for one."""
     missing = f"SELECT WHERE to_regtype({string(dotted(item.key.name))}) IS NULL"
-    return execute(statement, rank.CREATE_TYPE, again=once(missing, statement))
+    return execute(statement, rank.CREATE_TYPE, again=Once(missing, (statement,)))
 
 
 def enum(item: Item, _: Change) -> Iterator[Step]:
@@ -108,7 +108,7 @@ def domain_constraint(item: Item, change: Change) -> Iterator[Step]:
     where = f"contypid = to_regtype({string(dotted(item.key.name[:2]))})"
     where += f" AND conname = {string(item.key.name[-1])}"
     missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE {where})"
-    yield execute(add, rank.CREATE_TYPE, again=once(missing, add))
+    yield execute(add, rank.CREATE_TYPE, again=Once(missing, (add,)))
     if later:
         yield _validate(item)
 
@@ -171,7 +171,7 @@ def composite_altered(before: Item, after: Item, change: Change) -> list[Step] |
             where = f"attrelid = {string(name)}::regclass"
             where += f" AND attname = {string(unquoted(attribute))}"
             missing = f"SELECT WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE {where})"
-            steps.append(execute(add, rank.CREATE_TYPE, again=once(missing, add)))
+            steps.append(execute(add, rank.CREATE_TYPE, again=Once(missing, (add,))))
     return steps
 
 
