@@ -14,10 +14,13 @@ import sqlalchemy as sa
 
 from project.database import ROOT
 from project.schema import scratch
+from project.schema.catalog import read
 from project.schema.configuration import Project, UsageError
+from project.schema.connections import connected
 from project.schema.finding import Finding, Report, Section
 from project.schema.report import FORMATS, render
 from project.schema.report.markdown import LONGEST, MARK
+from project.schema.reviewing.diagram import diagram
 from project.schema.reviewing.observe import observe
 from project.schema.reviewing.review import review
 from project.schema.reviewing.sizes import Sizes, human, load
@@ -357,6 +360,40 @@ def test_markdown_is_found_again_by_its_first_line_and_folds_what_is_long() -> N
     assert "- [ ] Is it \\<b\\>right\\</b\\>?" in written
     assert '    character_varying_50 text "gone"' in written
     assert '    bigint size "was integer"' in written
+
+
+def test_a_diagram_shows_what_tables_refer_to_and_what_columns_demand(
+    empty_database: sa.URL,
+) -> None:
+    with connected(empty_database) as connection:
+        connection.execute("""
+            CREATE TABLE author (id int PRIMARY KEY);
+            CREATE TABLE "Book" (
+                id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, words text[],
+                pages smallint DEFAULT 1, "by" int REFERENCES author
+            )
+        """)
+        before = read(connection)
+        connection.execute("""
+            ALTER TABLE "Book" ALTER pages TYPE int, ALTER pages SET DEFAULT 2, DROP words,
+                ADD tags text[] NOT NULL DEFAULT '{}', ADD sequel_to int REFERENCES "Book"
+        """)
+        section = diagram(before, read(connection))
+    drawn = render(replace(SHOWN, sections=(section,)), "markdown")
+    lines = drawn.partition("```mermaid\n")[2].partition("\n```")[0].splitlines()
+    assert lines == [
+        "erDiagram",
+        '  "Book" {',
+        '    integer id PK "NOT NULL IDENTITY"',
+        '    text_array words "gone"',
+        '    integer pages "DEFAULT 2; was smallint DEFAULT 1"',
+        "    integer by FK",
+        """    text_array tags "NOT NULL DEFAULT '{}'::text[]; new\"""",
+        '    integer sequel_to FK "new"',
+        "  }",
+        '  "author" ||--o{ "Book" : "by"',
+        '  "Book" ||--o{ "Book" : "sequel_to"',
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 3000])

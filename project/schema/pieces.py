@@ -8,6 +8,18 @@ _TOKEN = re.compile(
 )
 
 
+#: What looks whether something was done, around what does it.
+_GUARDED = re.compile(
+    r"\s*DO \$\$\s+BEGIN\s+IF (?:NOT )?EXISTS \(.*?\) THEN\s+(.*?);\s+END IF;\s+END \$\$",
+    re.DOTALL,
+)
+
+
+def unguarded(statement: str) -> str:
+    """Return what a block does that first looks whether it was done; any other statement as is."""
+    return _GUARDED.sub(r"\1", statement)
+
+
 def statements(text: str) -> list[str]:
     """Split what is sent at once into its statements, which end in a semicolon."""
     found, start = [], 0

@@ -1,8 +1,8 @@
 """What a migration was seen to lock, as a short table for whoever has it written."""
 
-import re
 from collections.abc import Iterable, Iterator
 
+from project.schema.pieces import unguarded
 from project.schema.reviewing.observation import MODES, Lock, Observation, Statement
 
 #: Weaker modes are those of any request.
@@ -10,11 +10,6 @@ FROM = MODES.index("ShareUpdateExclusiveLock")
 
 #: Characters shown of a statement.
 LENGTH = 48
-
-#: What stands around a statement that may be run twice.
-ONCE = re.compile(
-    r"\s*DO \$\$\s+BEGIN\s+IF EXISTS \(.*?\) THEN\s+(.*?);\s+END IF;\s+END \$\$", re.DOTALL
-)
 
 
 def table(seen: Observation) -> str:
@@ -39,7 +34,7 @@ def table(seen: Observation) -> str:
 
 
 def _rows(statement: Statement) -> Iterator[tuple[str, ...]]:
-    words = " ".join(ONCE.sub(r"\1", statement.sql).split())
+    words = " ".join(unguarded(statement.sql).split())
     said = words if len(words) <= LENGTH else f"{words[: LENGTH - 1]}…"
     for lock in statement.locks:
         work = _work(statement, lock)

@@ -3,13 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from itertools import groupby
 
 from project.schema.finding import Section
+from project.schema.report import mermaid
 from project.schema.report.characters import on_one_line, visible
-
-#: Characters of a name or a type that Mermaid's entity diagrams take.
-_NO_WORD = re.compile(r"\W+", re.ASCII)
 
 
 def render(
@@ -47,7 +44,7 @@ def _section(section: Section, plain: Callable[[str], str], code: Callable[[str]
     if section.kind == "code":
         body = _fenced(section.language, visible(section.text))
     elif section.kind == "diagram":
-        body = _fenced("mermaid", "\n".join(_mermaid(section)))
+        body = _fenced("mermaid", "\n".join(mermaid.lines(section.rows)))
     else:
         body = "\n".join(_table(section, plain, code))
     # Within HTML it is HTML that must be escaped, not Markdown.
@@ -70,24 +67,3 @@ def _table(
         # A bar would end the cell, within a code span, too.
         cells = [code(cell).replace("|", "\\|") if cell != "-" else cell for cell in row]
         yield f"| {' | '.join(cells)} |"
-
-
-def _mermaid(section: Section) -> Iterator[str]:
-    """Write an entity for each table, as it is afterwards, with what becomes of each column.
-
-    Sources:
-        https://mermaid.js.org/syntax/entityRelationshipDiagram.html
-
-    """
-    yield "erDiagram"
-    for name, rows in groupby(section.rows, lambda row: row[0]):
-        yield f'  "{_NO_WORD.sub("_", name)}" {{'
-        for _, column, before, after in rows:
-            change = ""
-            if before != after:
-                change = "new" if not before else "gone" if not after else f"was {before}"
-            type_ = _NO_WORD.sub("_", after or before).strip("_")
-            comment = on_one_line(change).replace('"', "'")
-            said = f' "{comment}"' if comment else ""
-            yield f"    {type_ or '_'} {_NO_WORD.sub('_', column).strip('_') or '_'}{said}"
-        yield "  }"

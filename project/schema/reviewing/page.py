@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from project.schema.finding import Finding, Report, Section
 from project.schema.hazards.codes import CODES
+from project.schema.pieces import unguarded
 from project.schema.reviewing.compatibility import BY_HAND
+from project.schema.reviewing.diagram import diagram
 from project.schema.reviewing.observation import Observation, Statement, Work
 from project.schema.snapshot import Snapshot
 
@@ -59,7 +61,7 @@ def page(reviewed: Reviewed) -> Report:
     findings = tuple(reviewed.findings)
     names = ", ".join(reviewed.revisions)
     sections = [
-        _diagram(reviewed.before, reviewed.after),
+        diagram(reviewed.before, reviewed.after),
         _statements(reviewed.up),
         _sql("SQL of the upgrade, as executed", reviewed.up),
         *([_sql("SQL of the downgrade, as executed", reviewed.down)] if reviewed.down else []),
@@ -119,7 +121,7 @@ def _statements(observation: Observation) -> Section:
         rows.append(
             (
                 f"{statement.revision}:{statement.line}",
-                _short(statement.sql),
+                _short(unguarded(statement.sql)),
                 number if statement.in_transaction else f"{number} (alone)",
                 _locked(statement),
                 ", ".join(map(_worked, statement.work)) or "-",
@@ -164,28 +166,6 @@ def _sql(title: str, observation: Observation) -> Section:
     if observation.failure:
         lines.append(f"-- {observation.failure}")
     return Section(title, "code", text="\n".join(lines), language="sql")
-
-
-def _diagram(before: Snapshot, after: Snapshot) -> Section:
-    """Collect the columns of the tables that change."""
-    was, is_now = _described(before), _described(after)
-    described = {**was, **is_now}
-    changed = {name[:2] for name in described if was.get(name) != is_now.get(name)}
-    rows = tuple(
-        (".".join(name[:2]), name[2], was.get(name, ""), is_now.get(name, ""))
-        for name in sorted(described, key=lambda name: name[:2])
-        if name[:2] in changed
-    )
-    columns = ("table", "column", "before", "after")
-    return Section("Tables, before and after", "diagram", columns, rows)
-
-
-def _described(snapshot: Snapshot) -> dict[tuple[str, ...], str]:
-    return {
-        item.key.name: str(item.attributes["type"])
-        + ("" if item.attributes["nullable"] else " NOT NULL")
-        for item in snapshot.of_kind("column")
-    }
 
 
 def _there_and_back(reviewed: Reviewed) -> Section:

@@ -1,0 +1,83 @@
+"""Tables before and after: their columns, with what each is, demands and refers to."""
+
+import re
+from collections.abc import Iterator
+
+from project.schema.finding import Section
+from project.schema.pieces import parenthesized, split
+from project.schema.quoting import quoted
+from project.schema.snapshot import Item, Snapshot
+
+#: A column: schema, table and its own name.
+Column = tuple[str, str, str]
+
+#: Characters shown of a default or of what a column is computed from.
+LONG = 40
+
+
+def diagram(before: Snapshot, after: Snapshot) -> Section:
+    """Collect the columns of the tables that change.
+
+    A column is described by its type and what it demands, and, after commas, ``PK`` where it is
+    part of the primary key and ``→ table`` for each foreign key.
+    """
+    was, is_now = dict(_described(before)), dict(_described(after))
+    described = {**was, **is_now}
+    changed = {name[:2] for name in described if was.get(name) != is_now.get(name)}
+    rows = tuple(
+        (_shown(name[:2]), name[2], was.get(name, ""), is_now.get(name, ""))
+        for name in sorted(described, key=lambda name: name[:2])
+        if name[:2] in changed
+    )
+    columns = ("table", "column", "before", "after")
+    return Section("Tables, before and after", "diagram", columns, rows)
+
+
+def _described(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:
+    keys: dict[tuple[str, ...], list[str]] = {}
+    for item in sorted(snapshot.of_kind("constraint"), key=lambda item: item.key.name):
+        for column, said in _keys(item):
+            keys.setdefault((*item.key.name[:2], column), []).append(said)
+    for item in snapshot.of_kind("column"):
+        *table, column = item.key.name
+        roles = sorted(set(keys.get((*table, quoted(column)), ())))
+        yield item.key.name, ", ".join([_column(item), *roles])
+
+
+def _column(item: Item) -> str:
+    attributes = item.attributes
+    words = [str(attributes["type"])]
+    if not attributes["nullable"]:
+        words.append("NOT NULL")
+    if attributes.get("generated"):
+        words.append(f"GENERATED ({_short(str(attributes['generated']))})")
+    elif attributes.get("identity"):
+        words.append("IDENTITY")
+    elif attributes.get("default") == "next number":
+        words.append("SERIAL")
+    elif attributes.get("default") is not None:
+        words.append(f"DEFAULT {_short(str(attributes['default']))}")
+    return " ".join(words)
+
+
+def _keys(constraint: Item) -> Iterator[tuple[str, str]]:
+    """Yield the columns of a key, as SQL has them, and what they are in it."""
+    definition = str(constraint.attributes["definition"])
+    if definition.startswith("PRIMARY KEY"):
+        for column in split(parenthesized(definition.removeprefix("PRIMARY KEY").strip())[0]):
+            yield column, "PK"
+    elif definition.startswith("FOREIGN KEY"):
+        own, rest = parenthesized(definition.removeprefix("FOREIGN KEY").strip())
+        found = re.match(r'REFERENCES ((?:"(?:[^"]|"")+"|[^"(\s])+)', rest)
+        if found is not None:
+            for column in split(own):
+                yield column, f"→ {found[1].removeprefix('public.')}"
+
+
+def _short(expression: str) -> str:
+    line = " ".join(expression.split())
+    return line if len(line) <= LONG else f"{line[: LONG - 1]}…"
+
+
+def _shown(table: tuple[str, ...]) -> str:
+    return ".".join(quoted(part) for part in (table[1:] if table[0] == "public" else table))
