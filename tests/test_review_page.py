@@ -388,7 +388,7 @@ def test_a_diagram_shows_what_tables_refer_to_and_what_columns_demand(
         '    text_array words "gone"',
         '    integer pages "DEFAULT 2; was smallint DEFAULT 1"',
         "    integer by FK",
-        """    text_array tags "NOT NULL DEFAULT '{}'::text[]; new\"""",
+        """    text_array tags "NOT NULL DEFAULT '{}'; new\"""",
         '    integer sequel_to FK "new"',
         "  }",
         '  "author" ||--o{ "Book" : "by"',

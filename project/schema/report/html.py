@@ -39,9 +39,9 @@ dd { margin: 0 0 .3rem; } dd pre { margin-top: 0; }
   outline: .15rem solid var(--note); }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap: normal; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-bottom: 1px solid var(--line); }
+  border-bottom: 1px solid var(--line); } td:last-child { white-space: nowrap; }
 @media screen and (max-width: 56rem) { thead { position: absolute; clip-path: inset(50%); }
-  table, tbody, tr, td { display: block; overflow-wrap: anywhere; }
+  table, tbody, tr { display: block; overflow-wrap: anywhere; } td { display: flow-root; }
   tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
   td { border: 0; padding: .1rem 0 .1rem 6rem; } td:empty { display: none; }
   td::before { content: attr(data-column); color: var(--soft); float: left;

@@ -12,7 +12,7 @@ from project.schema.snapshot import Item, Snapshot
 Column = tuple[str, str, str]
 
 #: Characters shown of a default or of what a column is computed from.
-LONG = 40
+LONG = 24
 
 
 def diagram(before: Snapshot, after: Snapshot) -> Section:
@@ -46,7 +46,8 @@ def _described(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _column(item: Item) -> str:
     attributes = item.attributes
-    words = [str(attributes["type"])]
+    type_ = str(attributes["type"]).removeprefix("public.")
+    words = [type_]
     if not attributes["nullable"]:
         words.append("NOT NULL")
     if attributes.get("generated"):
@@ -56,7 +57,8 @@ def _column(item: Item) -> str:
     elif attributes.get("default") == "next number":
         words.append("SERIAL")
     elif attributes.get("default") is not None:
-        words.append(f"DEFAULT {_short(str(attributes['default']))}")
+        default = str(attributes["default"]).replace("::public.", "::").removesuffix(f"::{type_}")
+        words.append(f"DEFAULT {_short(default)}")
     return " ".join(words)
 
 

@@ -124,7 +124,7 @@ def _statements(observation: Observation) -> Section:
                 _short(unguarded(statement.sql)),
                 number if statement.in_transaction else f"{number} (alone)",
                 _locked(statement),
-                ", ".join(map(_worked, statement.work)) or "-",
+                ", ".join(_worked(work) for work in statement.work if work.table.is_table) or "-",
                 f"{statement.milliseconds:.0f} ms",
             )
         )
