@@ -1,40 +1,35 @@
 """The models' schema, made in an empty database as their metadata says."""
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
 from project.schema.worker import entities
 from project.schema.worker.failure import state_of
 
-#: What PostgreSQL says of a schema that is there already.
-DUPLICATE_SCHEMA = "42P06"
+#: A statement of the project's that makes a schema, and nothing in it.
+CREATE_SCHEMA = re.compile(r"(?is)\s*CREATE\s+SCHEMA\s+(?!IF\b)(?!.*\bCREATE\b)")
 
 
 def create(metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection") -> None:
-    """Create schemas and tables, and what comes with them."""
+    """Create schemas and tables, and what comes with them.
+
+    Schemas come first, for the metadata does not say who makes them. An event may.
+    """
+    sa.event.listen(connection, "before_cursor_execute", _if_not_exists, retval=True)
     for metadata in metadatas:
-        try:
-            with connection.begin_nested():
-                _create_schemas(metadata, connection)
-                metadata.create_all(connection)
-        except sa.exc.DBAPIError as error:
-            if state_of(error) != DUPLICATE_SCHEMA:
-                raise
-            # An event makes one itself; the others are made after it.
-            sa.event.listen(metadata, "before_create", _create_schemas)
-            try:
-                metadata.create_all(connection)
-            finally:
-                sa.event.remove(metadata, "before_create", _create_schemas)
+        for name in sorted(set(schemas(metadata))):
+            quoted = connection.dialect.identifier_preparer.quote_schema(name)
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+        metadata.create_all(connection)
     entities.create(connection, metadatas)
 
 
-def _create_schemas(metadata: sa.MetaData, connection: "sa.engine.Connection", **_: Any) -> None:  # noqa: ANN401
-    for name in sorted(set(schemas(metadata))):
-        quoted = connection.dialect.identifier_preparer.quote_schema(name)
-        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
+def _if_not_exists(
+    _: object, __: object, statement: str, parameters: object, *___: object
+) -> tuple[str, object]:
+    return CREATE_SCHEMA.sub("CREATE SCHEMA IF NOT EXISTS ", statement, count=1), parameters
 
 
 def create_without_refused(
