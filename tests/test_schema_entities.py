@@ -8,6 +8,7 @@ from project.schema.catalog import read
 from project.schema.connections import connected
 
 from .conftest import Databases
+from .foreign import MODELS as TWO_SCHEMAS
 from .foreign import project
 
 #: A view of each library and of SQLAlchemy itself, and what has to be made in the right order.
@@ -83,3 +84,15 @@ def test_what_is_declared_beside_the_metadata_is_made_with_it(
         foreign.open().create_all(scratch)
         made = {str(key) for key in read(connection).items}
     assert made >= DECLARED
+
+
+def test_an_event_of_the_models_may_make_one_of_their_schemas(
+    tmp_path: Path, databases: Databases
+) -> None:
+    scratch: sa.URL = databases.make()
+    event = 'sa.event.listen(Base.metadata, "before_create", sa.schema.CreateSchema("shop"))\n'
+    with project(tmp_path, scratch) as foreign, connected(scratch) as connection:
+        foreign.write("models.py", TWO_SCHEMAS + event)
+        foreign.open().create_all(scratch)
+        made = {str(key) for key in read(connection).items}
+    assert made >= {"schema shop", "schema types", "table shop.item"}

@@ -1,6 +1,7 @@
 """Every table of a database can be filled with rows, and what is lost of them is seen."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
@@ -121,6 +122,25 @@ def test_every_label_of_an_enum_is_used(empty_database: sa.URL) -> None:
     )
     assert len(set(column(contents, "plan", "day"))) == 7
     assert len(set(column(contents, "plan", "or_none"))) == 7 + 1
+
+
+def test_what_need_not_be_unique_is_not(empty_database: sa.URL) -> None:
+    """So a migration that makes it unique fails here, and not in production."""
+    _, contents = filled(
+        empty_database,
+        "CREATE TABLE owner (id int PRIMARY KEY)",
+        "CREATE TABLE thing (id int PRIMARY KEY, owner int NOT NULL REFERENCES owner, name text,"
+        " at date, key uuid, data jsonb, code text UNIQUE)",
+    )
+    repeated = Counter(
+        tuple(values)
+        for values in zip(
+            *(column(contents, "thing", name) for name in ("owner", "name", "at", "key", "data")),
+            strict=True,
+        )
+    )
+    assert max(repeated.values()) > 1
+    assert len(set(column(contents, "thing", "code")) - {None}) >= 6
 
 
 def test_a_table_that_must_refer_to_itself_is_filled(empty_database: sa.URL) -> None:

@@ -45,18 +45,22 @@ def first(table: Table, number: int, seed: int, keys: Keys) -> Row:
 
     Args:
         table: Where it goes.
-        number: Of the row in its table, from 0: each has other values, and the first ones are all
-            ordinary, all NULL that may be, all defaults, and then the extremes in turn.
+        number: Of the row in its table, from 0: the first ones are all ordinary, all NULL that may
+            be, all defaults, and then the extremes in turn. Where nothing is to be unique, that of
+            the defaults repeats the first one: a migration may want values to be.
         seed: Shifts which extremes meet in a row.
         keys: What its foreign keys may refer to.
 
     """
 
-    def choose(options: Sequence[Key]) -> Key | None:
-        return None if number == WITH_NULLS else options[number % len(options)]
+    def choose(foreign_key: ForeignKey, options: Sequence[Key]) -> Key | None:
+        if number == WITH_NULLS:
+            return None
+        repeats = number == WITH_DEFAULTS and table.unique.isdisjoint(foreign_key.columns)
+        return options[0 if repeats else number % len(options)]
 
     row: Row = {
-        column.name: _styled(column, number, seed)
+        column.name: _styled(column, number, seed, unique=column.name in table.unique)
         for column in table.columns
         if not column.generated and (not column.serves or column.name in table.referring)
     }
@@ -66,7 +70,7 @@ def first(table: Table, number: int, seed: int, keys: Keys) -> Row:
 def again(table: Table, row: Row, suspects: Collection[str], keys: Keys, random: Random) -> Row:
     """Propose a row in place of one that was refused, with other values in the suspect columns."""
 
-    def choose(options: Sequence[Key]) -> Key | None:
+    def choose(_: ForeignKey, options: Sequence[Key]) -> Key | None:
         return None if random.random() < NULL - HINT else random.choice(options)
 
     # Values of the same number are alike, which is what some rules ask for (``lower(a) = b``).
@@ -80,7 +84,7 @@ def again(table: Table, row: Row, suspects: Collection[str], keys: Keys, random:
     return other | _references(table, keys, choose)
 
 
-def _styled(column: Column, number: int, seed: int) -> Value:
+def _styled(column: Column, number: int, seed: int, *, unique: bool) -> Value:
     if column.sequence:
         return _ordinary(column, number)
     if number == WITH_NULLS and column.nullable:
@@ -90,6 +94,8 @@ def _styled(column: Column, number: int, seed: int) -> Value:
     if column.type.base.kind == "e":
         # Every label in turn; the row of NULLs has passed none over.
         return _ordinary(column, number - (column.nullable and number > WITH_NULLS))
+    if number == WITH_DEFAULTS and not unique:
+        return _ordinary(column, 0)
     if FIRST_EXTREME <= number <= LAST_EXTREME and (ends := extremes(column.type)):
         return ends[(number + column.position + seed) % len(ends)]
     return _ordinary(column, number)
@@ -129,7 +135,9 @@ def _is_constant(default: str | None) -> bool:
     return default is not None and "(" not in default and not default.startswith("CURRENT_")
 
 
-def _references(table: Table, keys: Keys, choose: Callable[[Sequence[Key]], Key | None]) -> Row:
+def _references(
+    table: Table, keys: Keys, choose: Callable[[ForeignKey, Sequence[Key]], Key | None]
+) -> Row:
     """Choose the rows to refer to; two references that share a column agree on it."""
     chosen: Row = {}
     for foreign_key in table.foreign_keys:
@@ -143,7 +151,7 @@ def _references(table: Table, keys: Keys, choose: Callable[[Sequence[Key]], Key 
                 chosen.get(name, value) == value for name, value in zip(columns, key, strict=True)
             )
         ]
-        key = choose(options) if options else None
+        key = choose(foreign_key, options) if options else None
         if key is None and options and not foreign_key.optional:
             key = options[0]
         if key is not None:

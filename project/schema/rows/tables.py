@@ -78,6 +78,11 @@ class Table:
         return frozenset(self.by_name)
 
     @cached_property
+    def unique(self) -> frozenset[str]:
+        """The columns of which some rule wants other values in each row."""
+        return frozenset(column for rule in self.uniques for column in rule.columns)
+
+    @cached_property
     def referring(self) -> frozenset[str]:
         """The columns that are part of a reference."""
         return frozenset(column for key in self.foreign_keys for column in key.columns)

@@ -1,5 +1,6 @@
 """The models' schema, made in an empty database as their metadata says."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
@@ -7,15 +8,28 @@ import sqlalchemy as sa
 from project.schema.worker import entities
 from project.schema.worker.failure import state_of
 
+#: A statement of the project's that makes a schema, and nothing in it.
+CREATE_SCHEMA = re.compile(r"(?is)\s*CREATE\s+SCHEMA\s+(?!IF\b)(?!.*\bCREATE\b)")
+
 
 def create(metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection") -> None:
-    """Create schemas and tables, and what comes with them."""
+    """Create schemas and tables, and what comes with them.
+
+    Schemas come first, for the metadata does not say who makes them. An event may.
+    """
+    sa.event.listen(connection, "before_cursor_execute", _if_not_exists, retval=True)
     for metadata in metadatas:
         for name in sorted(set(schemas(metadata))):
             quoted = connection.dialect.identifier_preparer.quote_schema(name)
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
         metadata.create_all(connection)
     entities.create(connection, metadatas)
+
+
+def _if_not_exists(
+    _: object, __: object, statement: str, parameters: object, *___: object
+) -> tuple[str, object]:
+    return CREATE_SCHEMA.sub("CREATE SCHEMA IF NOT EXISTS ", statement, count=1), parameters
 
 
 def create_without_refused(
