@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted, restarted, within
+from project.schema.autogenerate.numbering import counted, recounted, within
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item, Key
@@ -154,19 +154,15 @@ def _counts(item: Item) -> dict[str, str]:
     return counts | {"cycle": "cycle" if item.attributes["cycle"] else ""}
 
 
-def _counted(item: Item) -> str:
-    return counted(_counts(item))
-
-
 def _sequence(item: Item, _: Change) -> Iterator[Step]:
     attributes = item.attributes
     kind = "UNLOGGED SEQUENCE" if attributes.get("persistence") == "unlogged" else "SEQUENCE"
     name = dotted(item.key.name)
-    tail = _counted(item)
+    tail = f"{name}{counted(_counts(item))}"
     yield execute(
-        f"CREATE {kind} {name} {tail}",
+        f"CREATE {kind} {tail}",
         rank.CREATE_SEQUENCE,
-        again=f"CREATE {kind} IF NOT EXISTS {name} {tail}",
+        again=f"CREATE {kind} IF NOT EXISTS {tail}",
     )
     if attributes.get("owned by"):
         yield execute(f"ALTER SEQUENCE {name} OWNED BY {attributes['owned by']}", rank.ALTER_COLUMN)
@@ -176,7 +172,7 @@ def _sequence_altered(before: Item, after: Item, _: Change) -> list[Step]:
     names, alter = differing(before, after), f"ALTER SEQUENCE {dotted(after.key.name)}"
     words = []
     if names & COUNTING:
-        words.append(_counted(after) + restarted(_counts(before), _counts(after)))
+        words.append(recounted(_counts(before), _counts(after)))
     if "owned by" in names:
         words.append(f"OWNED BY {after.attributes.get('owned by') or 'NONE'}")
     if "persistence" in names:

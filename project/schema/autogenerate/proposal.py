@@ -243,7 +243,12 @@ class Trial:
             grants={**self.granted, **grants(self.bench.trying)},
             hints=hints,
             back=back,
-            volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
+            volatile=set(
+                volatile(
+                    (self.bench.trying, self.bench.models),
+                    _new_defaults(differing, side.catalog),
+                )
+            ),
             conversions=dict(
                 conversions(self.bench.trying, differing, self.catalog(), side.catalog, hints)
             ),
