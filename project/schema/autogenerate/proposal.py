@@ -190,7 +190,8 @@ class Trial:
                         for old, new in self.renamed.items()
                         if new[:2] == name[:2] and named(old[-1], said)
                     )
-                    return f'PostgreSQL refuses "{word}": "{said}" of {shown(name)}: {reason}{called}'
+                    words = f'"{word}": "{said}" of {shown(name)}'
+                    return f"PostgreSQL refuses {words}: {reason}{called}"
         return f"PostgreSQL refuses a step that was planned: {kind}: {reason}"
 
     def rename(self, rename: Rename, why: str = "") -> None:
