@@ -125,9 +125,8 @@ class _Order:
 
     def __post_init__(self) -> None:
         self.numbers = {(a.what, a.key): number for number, a in enumerate(self.actions)}
-        self.later, self.ended = (
-            {number: set() for number in range(len(self.actions))} for _ in range(2)
-        )
+        self.later = {number: set() for number in range(len(self.actions))}
+        self.ended = {number: set() for number in range(len(self.actions))}
 
     def before(self, first: int | None, second: int | None) -> None:
         """Note that one comes before another; None is no action, and anywhere."""
