@@ -112,3 +112,17 @@ def test_an_env_py_of_several_databases_is_told_to_choose_one(
     (developer.folder / "migrations" / "env.py").write_text(SEVERAL + rest)
     developer.edit("sa.String(80)", "sa.String(90)")
     assert said in developer.refused()
+
+
+def test_the_schema_of_the_version_table_need_not_be_made_by_a_migration(
+    developer: Developer,
+) -> None:
+    env = developer.folder / "migrations" / "env.py"
+    more = 'target_metadata=target_metadata, include_schemas=True, version_table_schema="ledger"'
+    env.write_text(env.read_text().replace("target_metadata=target_metadata", more))
+    developer.edit("sa.String(80)", "sa.String(90)")
+    developer.alembic("revision", "--autogenerate", "-m", "wider", "--rev-id", "two")
+    text = (developer.folder / "migrations" / "versions" / "two_wider.py").read_text()
+    assert "sa.String(length=90)" in text
+    assert "ledger" not in text
+    assert "No new upgrade operations" in developer.alembic("check")

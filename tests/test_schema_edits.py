@@ -105,6 +105,7 @@ REFUSALS = (
     "|asks for the same checks"  # which may have been inherited
     "|remain whatever is tried: inherited of|cannot drop index .* requires it"
     "|Something takes the name of what has it now"
+    "|are gone, to which|is new and has no rows, and those that are there refer to it"
 )
 
 
@@ -127,7 +128,7 @@ IN_PARTS = re.compile(
     "volatile default|filled from another|unique NOT NULL|refers to another table is added"
     "|keys: a key is added of|checks: one is changed|one gets another column|one cascades"
     "|names get keys|is added and a table with it|index of a fk becomes a constraint$"
-    "|circle go, and|identity of another type, and"
+    "|circle go, and|identity of another type, and|elsewhere an index comes|with names get keys"
 )
 
 

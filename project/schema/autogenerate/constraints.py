@@ -97,13 +97,18 @@ _EXCLUDING = "Reads the whole table while nobody can use it: PostgreSQL has no o
 
 
 def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
+    """Refuse a foreign key of rows that are there to a table that is not, and so has none."""
     known = [Key("column", (*item.key.name[:2], name)) for name in constraint.columns]
     lost = Key("table", constraint.referred) not in change.before.items
-    if change.back and lost and all(key in change.before.items for key in known):
-        names = ", ".join(shown(key.name) for key in known)
-        raise RefusedError(
-            f"The rows of {shown(constraint.referred)} are gone, to which {names} refers."
-        )
+    if not lost or any(key not in change.before.items for key in known):
+        return
+    names, table = ", ".join(shown(key.name) for key in known), shown(constraint.referred)
+    if change.back:
+        raise RefusedError(f"The rows of {table} are gone, to which {names} refers.")
+    raise RefusedError(
+        f"{table} is new and has no rows, and those that are there refer to it by {names}: add"
+        " it, and fill it, in migrations before."
+    )
 
 
 def _stored(item: Item) -> str:
@@ -262,7 +267,10 @@ def _through_an_index(
     ending += " INITIALLY DEFERRED" if constraint.options.get("initially") else ""
     replaced = f"{drop}, " if name != own else ""
     add = f"ADD CONSTRAINT {quoted(own)} {words} USING INDEX {quoted(name)}{ending}"
-    yield alter_table(item.key, f"{replaced}{add}", rank.REQUIRE + 1)
+    sql = f"ALTER TABLE {dotted(item.key.name[:2])} {replaced}{add}"
+    # What refers to it since a failed try does not let it go.
+    freed = let_go(item.key, change) if replaced else []
+    yield execute(sql, rank.REQUIRE + 1, again=[*freed, sql] if freed else [])
 
 
 def dropped(item: Item, change: Change) -> Iterator[Step]:

@@ -57,9 +57,15 @@ def sequence_name(item: Item) -> Path:
 
 
 def counted(counts: Mapping[str, str]) -> str:
-    """Write how a sequence counts for ``CREATE SEQUENCE``, all of it."""
-    options = " ".join(f"{word} {counts[name]}" for name, word in WORDS.items())
-    return f"AS {counts['type']} {options} {'CYCLE' if counts['cycle'] else 'NO CYCLE'}"
+    """Write for ``CREATE SEQUENCE`` how one counts, where it is not as any would."""
+    type_ = [f"AS {counts['type']}"] if counts["type"] != "bigint" else []
+    return " ".join(["", *type_, *_options(counts)])
+
+
+def _options(counts: Mapping[str, str]) -> list[str]:
+    options = uncommon(counts)
+    cycle = ["CYCLE"] if options.pop("cycle", False) else []
+    return [*(f"{WORDS[name]} {value}" for name, value in options.items()), *cycle]
 
 
 def recounted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
@@ -69,7 +75,7 @@ def recounted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
     words += [f"{word} {becomes[n]}" for n, word in WORDS.items() if follows[n] != becomes[n]]
     if was["cycle"] != becomes["cycle"]:
         words.append("CYCLE" if becomes["cycle"] else "NO CYCLE")
-    return " ".join(words)
+    return " ".join(words) + restarted(was, becomes)
 
 
 def retyped(counts: Mapping[str, str], type_: str) -> dict[str, str]:
@@ -120,9 +126,7 @@ def kind(item: Item) -> str:
 
 def identity(item: Item) -> str:
     """Write an identity in SQL."""
-    options = uncommon(counting(item.attributes))
-    cycle = ["CYCLE"] if options.pop("cycle", False) else []
-    listed = " ".join([*(f"{WORDS[name]} {value}" for name, value in options.items()), *cycle])
+    listed = " ".join(_options(counting(item.attributes)))
     return f"GENERATED {kind(item)} AS IDENTITY{f' ({listed})' if listed else ''}"
 
 
@@ -168,7 +172,7 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         yield from within(sequence, was, becomes)
         again = restarted(was, becomes)
         if words := recounted(was, becomes):
-            yield execute(f"ALTER SEQUENCE {dotted(sequence)} {words}{again}", rank.ALTER_COLUMN)
+            yield execute(f"ALTER SEQUENCE {dotted(sequence)} {words}", rank.ALTER_COLUMN)
         if again:
             yield _go_on(after)
         return
@@ -214,7 +218,7 @@ setval({{}}, number) FROM (
         set_ = set_.format(string(new))
         statements = [
             aside,
-            f"CREATE {_stored(after, change)}SEQUENCE {new} {counted(counts)}",
+            f"CREATE {_stored(after, change)}SEQUENCE {new}{counted(counts)}",
             f"SELECT {set_}",
             f"{alter} DROP IDENTITY",
             f"ALTER SEQUENCE {new} OWNED BY {dotted(after.key.name)}",
@@ -275,7 +279,7 @@ def _recounted(before: Item, after: Item, change: Change) -> Iterator[Step]:
     if was["type"] != becomes["type"]:
         # Only as a sequence can it get another type; its limits change with it.
         sequence = dotted(_own(before, change))
-        alter = f"ALTER SEQUENCE {sequence} {recounted(was, becomes)}{again}"
+        alter = f"ALTER SEQUENCE {sequence} {recounted(was, becomes)}"
         yield execute(alter, rank.ALTER_COLUMN)
     else:
         words += [
@@ -336,7 +340,7 @@ def made(item: Item, change: Change) -> Iterator[Step]:
     """Make a sequence for a column, which takes its numbers from it."""
     sequence = dotted(sequence_name(item))
     create = f"CREATE {_stored(item, change)}SEQUENCE {{}}{sequence}"
-    create += f" {counted(counting(item.attributes))}"
+    create += counted(counting(item.attributes))
     again = create.format("IF NOT EXISTS ")
     yield execute(create.format(""), rank.ALTER_COLUMN, again=again)
     yield execute(f"ALTER SEQUENCE {sequence} OWNED BY {dotted(item.key.name)}", rank.ALTER_COLUMN)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted, recounted, restarted, within
+from project.schema.autogenerate.numbering import counted, recounted, within
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item, Key
@@ -158,11 +158,11 @@ def _sequence(item: Item, _: Change) -> Iterator[Step]:
     attributes = item.attributes
     kind = "UNLOGGED SEQUENCE" if attributes.get("persistence") == "unlogged" else "SEQUENCE"
     name = dotted(item.key.name)
-    tail = counted(_counts(item))
+    tail = f"{name}{counted(_counts(item))}"
     yield execute(
-        f"CREATE {kind} {name} {tail}",
+        f"CREATE {kind} {tail}",
         rank.CREATE_SEQUENCE,
-        again=f"CREATE {kind} IF NOT EXISTS {name} {tail}",
+        again=f"CREATE {kind} IF NOT EXISTS {tail}",
     )
     if attributes.get("owned by"):
         yield execute(f"ALTER SEQUENCE {name} OWNED BY {attributes['owned by']}", rank.ALTER_COLUMN)
@@ -173,7 +173,7 @@ def _sequence_altered(before: Item, after: Item, _: Change) -> list[Step]:
     words = []
     was, becomes = _counts(before), _counts(after)
     if names & COUNTING:
-        words.append(recounted(was, becomes) + restarted(was, becomes))
+        words.append(recounted(was, becomes))
     if "owned by" in names:
         words.append(f"OWNED BY {after.attributes.get('owned by') or 'NONE'}")
     if "persistence" in names:

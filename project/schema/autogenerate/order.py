@@ -2,11 +2,13 @@
 
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path
 from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.text import named
 from project.schema.catalog.dependencies import Dependencies
 from project.schema.snapshot import Key
 
@@ -69,7 +71,7 @@ def _wholes(path: Path, built: Dependencies) -> Iterator[Path]:
 
 def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     """Put the steps of all actions into an order in which each finds what it needs."""
-    order = _Order(actions, change.built_before)
+    order = _Order([*actions], change.built_before)
     made = arranged(order.tables("create"), change.built_after)
     for key, built in change.built_after.items():
         for other in built:
@@ -93,7 +95,8 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     order.by_name()
     order.by_persistence(change)
     order.by_partition(change)
-    return _sorted(actions, order.later)
+    order.by_words(change)
+    return _sorted(order)
 
 
 def _backwards(key: Key, other: Key, order: Sequence[Path]) -> bool:
@@ -114,14 +117,16 @@ def _foreign(table: Key, built: Dependencies) -> Iterator[tuple[Key, Collection[
 class _Order:
     """Which action comes before which others, by number."""
 
-    actions: Sequence[Action]
+    actions: list[Action]
     built: Dependencies  # before
     numbers: dict[tuple[str, Key], int] = field(init=False)
-    later: dict[int, set[int]] = field(init=False)
+    later: dict[int, set[int]] = field(init=False)  # once an object can be used
+    ended: dict[int, set[int]] = field(init=False)  # once nothing more happens to it
 
     def __post_init__(self) -> None:
         self.numbers = {(a.what, a.key): number for number, a in enumerate(self.actions)}
         self.later = {number: set() for number in range(len(self.actions))}
+        self.ended = {number: set() for number in range(len(self.actions))}
 
     def before(self, first: int | None, second: int | None) -> None:
         """Note that one comes before another; None is no action, and anywhere."""
@@ -201,6 +206,22 @@ class _Order:
                         self.before(self.numbers["detach", key], taker)
                         self.before(taker, self.numbers.get(("drop", key)))
 
+    def by_words(self, change: Change) -> None:
+        """Keep what a developer's words make new values of, until they have."""
+        words = (change.hints.backfill, change.hints.using)
+        for (verb, key), number in self.numbers.items():
+            said = " ".join(given[key.name] for given in words if key.name in given)
+            if verb == "drop" or key.kind != "column" or not said:
+                continue
+            for (what, other), dropping in self.numbers.items():
+                goes = what == "drop" and other.kind in {"column", "table"} and other != key
+                if goes and named(other.name[-1], said):
+                    self.ended[number].add(dropping)
+                    # A failed try must find it once more.
+                    action = self.actions[dropping]
+                    steps = (replace(step, rank=rank.LEAVE) for step in action.steps)
+                    self.actions[dropping] = replace(action, steps=tuple(steps))
+
     def by_name(self) -> None:
         """Make a relation or a type after another one of its name, of whatever kind, is gone."""
         freed: dict[Path, list[int]] = {}
@@ -215,9 +236,9 @@ class _Order:
                     self.before(other, number)
 
 
-def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[Step]:
+def _sorted(order: _Order) -> list[Step]:
     """Sort by dependency, and by rank where there is none (Kahn's algorithm, with a heap)."""
-    queue = _Queue(actions, later)
+    actions, queue = order.actions, _Queue(order.actions, order.later, order.ended)
     steps: list[Step] = []
     while (number := queue.next()) is not None:
         part = queue.part[number]
@@ -232,14 +253,19 @@ def _sorted(actions: Sequence[Action], later: Mapping[int, set[int]]) -> list[St
 class _Queue:
     """Actions whose turn it may be, by the rank of their next step."""
 
-    def __init__(self, actions: Sequence[Action], later: Mapping[int, set[int]]) -> None:
+    def __init__(
+        self,
+        actions: Sequence[Action],
+        later: Mapping[int, set[int]],
+        ended: Mapping[int, set[int]],
+    ) -> None:
         self.actions = actions
         self.later = later
+        self.ended = ended
         self.part = [0] * len(actions)
         self.waiting = [0] * len(actions)
-        for following in later.values():
-            for number in following:
-                self.waiting[number] += 1
+        for number in chain.from_iterable((*later.values(), *ended.values())):
+            self.waiting[number] += 1
         self.pending = set(range(len(actions)))
         self.released: set[int] = set()
         self.heap: list[tuple[int, Key, str, int]] = []
@@ -264,13 +290,16 @@ class _Queue:
             heapq.heappush(self.heap, (step.rank, action.key, action.what, number))
         else:
             self.release(number)
+            self._let_go(self.ended[number])
 
     def release(self, number: int) -> None:
         """Admit the actions that waited for nothing else."""
-        if number in self.released:
-            return
-        self.released.add(number)
-        for following in sorted(self.later[number]):
+        if number not in self.released:
+            self.released.add(number)
+            self._let_go(self.later[number])
+
+    def _let_go(self, waiting: Collection[int]) -> None:
+        for following in sorted(waiting):
             self.waiting[following] -= 1
             if not self.waiting[following] and following in self.pending:
                 self._admit(following)

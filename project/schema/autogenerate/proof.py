@@ -27,8 +27,13 @@ CONSTRAINTS, VALUES = "23", "22"
 #: What few columns hold, and no whole number can be.
 NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to ")
 
+#: How rows refuse that a column becomes NOT NULL, by itself or through a check.
+NO_VALUE = re.compile(r'"\w+_is_not_null"|contains null values')
+
 #: A statement that makes new values of old ones, as SQLAlchemy quotes what has failed.
-CONVERSION = re.compile(r"\[SQL: (?:(?!\[SQL: ).)*\bALTER COLUMN .* TYPE ", re.DOTALL)
+CONVERSION = re.compile(
+    r"\[SQL: (?:(?!\[SQL: ).)*\bALTER TABLE (\S+) ALTER COLUMN (\S+) TYPE ", re.DOTALL
+)
 
 #: What is part of one table. A change of anything else may reach rows anywhere.
 PARTS = {"table", "column", "constraint", "index", "statistics"}
@@ -199,21 +204,26 @@ def _reason(error: SourceError) -> str:
 
 
 def _failed(function: str, error: SourceError) -> UnprovedError:
+    reason, state = _reason(error), str(error.sqlstate)
+    found = CONVERSION.search(error.details)
+    column = ".".join(found.groups()) if found else "the column"
     hint = ""
-    if str(error.sqlstate).startswith(VALUES) and function == "downgrade":
+    if state.startswith(VALUES) and function == "downgrade":
         hint = (
-            ' With info={"using": "<SQL>"} on the column, which says how the new values are made,'
+            f' With info={{"using": "<SQL>"}} on {column}, which says how the new values are made,'
             " it is written without a way back."
         )
-    elif str(error.sqlstate).startswith(VALUES):
+    elif NO_VALUE.search(reason):
+        hint = " Its backfill makes NULL of some: give those a value as well, as coalesce(…) does."
+    elif state.startswith(VALUES):
         hint = (
-            ' Say what becomes of rows that do not fit: info={"using": "<SQL>"} on the column,'
+            f' Say what becomes of rows that do not fit: info={{"using": "<SQL>"}} on {column},'
             ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
         )
-    rows_refuse = str(error.sqlstate).startswith((CONSTRAINTS, VALUES))
+    lost = state.startswith((CONSTRAINTS, VALUES)) and function == "downgrade"
     return UnprovedError(
-        f"With rows in the tables, its {function} fails: {_reason(error)}{hint}",
-        back=_reason(error) if rows_refuse and function == "downgrade" else "",
+        f"With rows in the tables, its {function} fails: {reason}{hint}",
+        back=reason if lost else "",
     )
 
 

@@ -6,7 +6,13 @@ from pathlib import Path as File
 
 from project.schema.autogenerate import hints as hinting
 from project.schema.autogenerate import objects, renames
-from project.schema.autogenerate.change import Change, Hints, MissingValueError, RefusedError
+from project.schema.autogenerate.change import (
+    Change,
+    Hints,
+    MissingValueError,
+    Path,
+    RefusedError,
+)
 from project.schema.autogenerate.conversions import conversions
 from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.hints import Declared
@@ -15,10 +21,11 @@ from project.schema.autogenerate.probing import constant, overlap, volatile
 from project.schema.autogenerate.renames import Rename, Suspicion
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
-from project.schema.autogenerate.text import dotted
+from project.schema.autogenerate.text import dotted, named, quoted, shown
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies, grants
-from project.schema.snapshot import MISSING, Difference, Key, Snapshot, Value, differences, shown
+from project.schema.snapshot import MISSING, Difference, Key, Snapshot, Value, differences
+from project.schema.snapshot import shown as value
 from project.schema.source import SourceError
 
 #: Rounds of planning and trying. The second mends what the first could not foresee: what a change
@@ -141,6 +148,7 @@ class Trial:
         self.bench = bench
         self.folder = folder
         self.steps: list[Step] = []
+        self.renamed: dict[Path, Path] = {}  # columns, by the name that they had
         self.stepped_aside = False  # whether something had to, for another one of its name
         self.granted: Mapping[Key, list[str]] = {}  # on what the steps before have dropped
         self._catalog: Snapshot | None = catalog  # as the copy is now
@@ -151,8 +159,12 @@ class Trial:
             self._catalog = self.bench.catalog()
         return self._catalog
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, steps: Sequence[Step], hints: Hints | None = None) -> None:
         """Run steps, and note them.
+
+        Args:
+            steps: What to do.
+            hints: By which they were planned.
 
         Raises:
             RefusedError: PostgreSQL refuses one.
@@ -163,10 +175,25 @@ class Trial:
         try:
             self.bench.source.run(self.bench.copy, file, "upgrade")
         except SourceError as error:
-            reason = str(error).partition(": ")[2]
-            raise RefusedError(f"PostgreSQL refuses a step that was planned: {reason}") from error
+            raise RefusedError(self._refusal(error, hints or Hints())) from error
         self.steps += steps
         self._catalog = None
+
+    def _refusal(self, error: SourceError, hints: Hints) -> str:
+        """Say why PostgreSQL refuses a step; of a developer's words, which."""
+        kind, _, reason = str(error).partition(": ")[2].partition(": ")
+        statement = error.details.rpartition("[SQL: ")[2]
+        for word, given in (("backfill", hints.backfill), ("using", hints.using)):
+            for name, said in given.items():
+                if said in statement and quoted(name[-1]) in statement:
+                    called = "".join(
+                        f" {old[-1]} is called {new[-1]} by then: write that."
+                        for old, new in self.renamed.items()
+                        if new[:2] == name[:2] and named(old[-1], said)
+                    )
+                    words = f'"{word}": "{said}" of {shown(name)}'
+                    return f"PostgreSQL refuses {words}: {reason}{called}"
+        return f"PostgreSQL refuses a step that was planned: {kind}: {reason}"
 
     def rename(self, rename: Rename, why: str = "") -> None:
         """Give something its new name; a schema that it moves to must be there.
@@ -190,6 +217,8 @@ class Trial:
         self.stepped_aside |= rename == renames.aside(Key(rename.kind, rename.old))
         first, *others = renames.steps(rename)
         self.run([*made, replace(first, why=why), *others])
+        if rename.kind == "column":
+            self.renamed[rename.old] = rename.new
 
     def suspicions(self, side: Side, declared_new: Collection[Key]) -> set[Suspicion]:
         """Find what may be renamed, as the copy is now."""
@@ -220,7 +249,7 @@ class Trial:
             differing = self.differing(side, back=back) if same else differing
             if not differing:
                 break
-            self.run(plan(differing, self._change(differing, side, hints, back=back)))
+            self.run(plan(differing, self._change(differing, side, hints, back=back)), hints)
         else:
             differing = self.differing(side, back=back)
             if differing:
@@ -250,7 +279,12 @@ class Trial:
             grants={**self.granted, **grants(self.bench.trying)},
             hints=hints,
             back=back,
-            volatile=set(volatile(self.bench.trying, _new_defaults(differing, side.catalog))),
+            volatile=set(
+                volatile(
+                    (self.bench.trying, self.bench.models),
+                    _new_defaults(differing, side.catalog),
+                )
+            ),
             constant=set(constant(self.bench.models, _backfilled(differing, side.catalog, hints))),
             conversions=dict(
                 conversions(self.bench.trying, differing, self.catalog(), side.catalog, hints)
@@ -315,6 +349,6 @@ def _said(difference: Difference) -> str:
         where = "the models" if difference.found is MISSING else "the migrations"
         return f"{difference.key} is only in {where}"
     return (
-        f"{difference.attribute} of {difference.key}: {shown(difference.expected)}"
-        f" and not {shown(difference.found)}"
+        f"{difference.attribute} of {difference.key}: {value(difference.expected)}"
+        f" and not {value(difference.found)}"
     )

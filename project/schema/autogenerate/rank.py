@@ -28,6 +28,7 @@ REQUIRE = 50  # NOT NULL after its check, UNIQUE after its index
 CREATE_STATISTICS = 52
 CREATE_PROGRAM = 56
 COMMENT = 60
+LEAVE = 64  # what rows were still made of
 DROP_FUNCTION = 70
 DROP_SEQUENCE = 72
 DROP_TYPE = 74

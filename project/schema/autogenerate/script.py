@@ -1,6 +1,7 @@
 """The body of a migration: steps as lines of Python."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from textwrap import indent
 
@@ -16,11 +17,21 @@ def body(steps: Iterable[Step]) -> str:
     Before such a block everything is committed, so what stands there, and in it, is written in the
     form that may be run twice: after a failure, the migration is simply run again.
     """
-    listed = list(steps)
+    listed = [*_said_once(steps)]
     last = max((place for place, step in enumerate(listed) if step.alone), default=-1)
     lines = "\n".join(_groups(listed, last))
     repeated = any(step.again for step in listed[: last + 1])
     return f"{REPEATED}{lines}" if repeated else lines
+
+
+def _said_once(steps: Iterable[Step]) -> Iterator[Step]:
+    """Say in one sentence what was said at length above: that several tables are rewritten."""
+    said: set[str] = set()
+    for step in steps:
+        sentence, dot, _ = step.why.partition(". ")
+        shorter = dot and step.why in said
+        said.add(step.why)
+        yield replace(step, why=f"{sentence}.") if shorter else step
 
 
 def _groups(steps: list[Step], last: int) -> Iterator[str]:

@@ -57,6 +57,11 @@ def string(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def named(name: str, expression: str) -> bool:
+    """Tell whether a word of an expression is a name, perhaps that of a column."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", expression) is not None
+
+
 def unquoted(name: str) -> str:
     """Return the name that stands in SQL, perhaps in quotes."""
     if name.startswith('"'):

@@ -136,6 +136,7 @@ class Environment:
 
         def note(_: Any, context: MigrationContext) -> list[Any]:  # noqa: ANN401
             seen.append(context)
+            _make_room(context)
             return []
 
         def move(configuration: Config) -> None:
@@ -175,9 +176,22 @@ def one_after_the_other(environment: EnvironmentContext) -> None:
             )
         if connection is not None:
             begun.append(connection)
+            _make_room(environment.get_context())
         run_migrations(**given)
 
     environment.run_migrations = guarded  # type: ignore[method-assign]
+
+
+def _make_room(context: MigrationContext) -> None:
+    """Make the schema of the version table, which Alembic expects to find in every database."""
+    schema = context.version_table_schema
+    if schema is None or context.connection is None:
+        return
+    # On a connection of its own: on this one it would begin a transaction.
+    with context.connection.engine.connect() as other:
+        if not sa.inspect(other).has_schema(schema):
+            other.execute(sa.schema.CreateSchema(schema))
+            other.commit()
 
 
 def _option(configuration: Config, name: str) -> str | None:
