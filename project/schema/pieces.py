@@ -18,6 +18,13 @@ def statements(text: str) -> list[str]:
     return [each.strip() for each in (*found, text[start:]) if each.strip()]
 
 
+def without_comments(text: str) -> str:
+    """Leave out comments, not what looks like them in a literal."""
+    return "".join(
+        " " if token[0].startswith(("--", "/*")) else token[0] for token in _TOKEN.finditer(text)
+    ).strip()
+
+
 def split(text: str) -> list[str]:
     """Split a list at its commas, not at those within parentheses, brackets or quotes."""
     parts: list[str] = []
