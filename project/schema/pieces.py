@@ -25,6 +25,18 @@ def without_comments(text: str) -> str:
     ).strip()
 
 
+def on_one_line(text: str) -> str:
+    """Write a statement without line breaks, but for those within a literal or a name."""
+    found, gap = "", False
+    for token in _TOKEN.finditer(text):
+        if token[0].isspace():
+            gap = True
+            continue
+        found += f"{' ' if gap and found else ''}{token[0]}"
+        gap = False
+    return found
+
+
 def split(text: str) -> list[str]:
     """Split a list at its commas, not at those within parentheses, brackets or quotes."""
     parts: list[str] = []

@@ -3,7 +3,13 @@
 import re
 from dataclasses import dataclass, replace
 
-from project.schema.pieces import parenthesized, split, statements, without_comments
+from project.schema.pieces import (
+    on_one_line,
+    parenthesized,
+    split,
+    statements,
+    without_comments,
+)
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?'
 _I = re.IGNORECASE | re.DOTALL
@@ -71,7 +77,7 @@ def actions(sent: str) -> tuple[Action, ...]:
 
 
 def _of_statement(statement: str) -> tuple[Action, ...]:
-    bare = without_comments(statement)
+    bare = on_one_line(without_comments(statement))
     if re.fullmatch(_OTHERS["validate"], bare, _I):
         return (Action("validate", sql=bare),)
     if table := _TABLE.fullmatch(bare):

@@ -12,6 +12,9 @@ from project.schema.snapshot import Snapshot
 #: What of a statement is shown in the table; all of it stands below.
 SHORT = 90
 
+#: More locks than these are told once, where they are taken.
+FEW = 2
+
 VERBS = {
     "rewrite": "rewrites",
     "build": "builds an index of",
@@ -138,11 +141,12 @@ def _short(text: str) -> str:
 def _locked(statement: Statement) -> str:
     if statement.error:
         return f"fails: {statement.error.get('message', '')}"
-    told = [
-        f"{lock.relation} ({lock.name}{'' if lock.taken else ', still'})"
-        for lock in statement.locks
-        if lock.blocks_writers and lock.relation.is_table
-    ]
+    strong = [lock for lock in statement.locks if lock.blocks_writers and lock.relation.is_table]
+    on = {work.table for work in statement.work}
+    shown = [lock for lock in strong if lock.taken or lock.relation in on or len(strong) <= FEW]
+    told = [f"{x.relation} ({x.name}{'' if x.taken else ', still'})" for x in shown]
+    if more := len(strong) - len(shown):
+        told.append(f"{_counted(more, 'table')} as before")
     return ", ".join(told) or "-"
 
 
@@ -190,14 +194,14 @@ def _described(snapshot: Snapshot) -> dict[tuple[str, ...], str]:
 
 def _there_and_back(reviewed: Reviewed) -> Section:
     codes = {finding.code for finding in reviewed.findings}
-    bad = {"not-restored", "not-repeated", "rows-lost", "downgrade-failed"} & codes
+    bad = {"not-restored", "not-repeated", "rows-lost", "downgrade-failed", "no-downgrade"} & codes
     if "fails" in codes or reviewed.up.failure:
         said = "Not tried: the upgrade fails."
     elif bad:
         said = f"Up, down and up again is not as it was: {', '.join(sorted(bad))}."
     elif "irreversible" in codes:
         said = "It cannot be undone, and says so."
-    elif LOSSES & codes:
+    elif LOSSES & codes or "nulls-filled" in codes:
         said = "Up, down and up again: the catalog is what it was; what is lost is told above."
     else:
         said = "Up, down and up again: the catalog and the rows are what they were."
