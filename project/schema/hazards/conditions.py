@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from project.schema.autogenerate.definitions import bare
 from project.schema.finding import Finding, Level
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
@@ -163,7 +164,14 @@ class Conditions:
     def _was_unique(self, action: Action) -> bool:
         """Whether a part of the columns was unique already."""
         columns = {part.strip().split()[0] for part in action.column.split(",") if part.strip()}
-        return any(named <= columns for named in self._uniques(action.table))
+        if any(named <= columns for named in self._uniques(action.table)):
+            return True
+        new = self.after.items.get(Key("index", (*self._name(action.table), action.name)))
+        return new is not None and any(
+            _covers(old, new)
+            for old in self.before.of_kind("index")
+            if old.key.name[:2] == self._name(action.table) and old.attributes["unique"]
+        )
 
     def _uniques(self, table: str) -> Iterator[set[str]]:
         """Yield the columns that were unique, each set of them."""
@@ -206,6 +214,18 @@ class Conditions:
 
     def _after(self, action: Action) -> Item | None:
         return self.after.items.get(Key("column", (*self._name(action.table), action.column)))
+
+
+def _covers(old: Item, new: Item) -> bool:
+    """Whether a unique index keeps apart all that a new one does, being of no fewer rows."""
+    (was, where), (is_now, only) = map(_parts, (old, new))
+    return was == is_now and where <= only
+
+
+def _parts(item: Item) -> tuple[str, set[str]]:
+    """Return the columns of an index, and what must hold for its rows."""
+    columns, _, condition = str(item.attributes["definition"]).partition(" WHERE ")
+    return columns, set(re.split(r"\s+AND\s+", bare(condition))) - {""}
 
 
 def _takes_any(expression: str, type_: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from project.schema.finding import Finding, Report, Section
+from project.schema.hazards.actions import actions
 from project.schema.hazards.codes import CODES
 from project.schema.reviewing.compatibility import BY_HAND
 from project.schema.reviewing.observation import Observation, Statement, Work
@@ -36,6 +37,21 @@ CHECKS = {
     "irreversible": "Is it right that this cannot be undone?",
     "strong-lock-without-timeout": "Who sets a lock_timeout, and who tries again when it strikes?",
 }
+
+#: What is said of a revision that is not as revisions should be.
+AS_REVISIONS = {
+    "no-downgrade": "its downgrade does nothing",
+    "not-restored": "its downgrade does not restore what was",
+    "not-repeated": "it does not come out the same a second time",
+    "rows-lost": "it loses rows on its way down and up",
+    "downgrade-failed": "its downgrade fails",
+    "several-heads": "there are several heads",
+    "edited": "it was edited after its release",
+}
+ILL = "it is not as revisions should be"
+
+#: What depends on rows that can be counted; who writes long texts knows it without.
+COUNTED = {code for code in CODES if code.startswith("may-fail")} - {"may-fail-too-long"}
 
 #: Of these each is a question of its own.
 EACH = {"old-release-may-break"}
@@ -107,8 +123,8 @@ def verdict(findings: Sequence[Finding]) -> str:
     }
     axes = {CODES[finding.code].axis for finding in errors if finding.code in CODES}
     parts = [text for axis, text in said.items() if axis in axes]
-    if any(finding.code not in CODES or CODES[finding.code].axis == "policy" for finding in errors):
-        parts.append("it is not as revisions should be")
+    others = [finding.code for finding in errors if finding.code not in CODES]
+    parts += dict.fromkeys(AS_REVISIONS.get(code, ILL) for code in others)
     listed = ", ".join(parts[:-1])
     return f"Not as it is: {f'{listed}, and ' if listed else ''}{parts[-1]}."
 
@@ -206,6 +222,12 @@ def _there_and_back(reviewed: Reviewed) -> Section:
     else:
         said = "Up, down and up again: the catalog and the rows are what they were."
     lines = [said]
+    lines += [
+        f"The downgrade changes rows (line {statement.line}): also those that the new release has"
+        " written by then."
+        for statement in (reviewed.down.own if reviewed.down else ())
+        if actions(statement.sql)[0].kind in ("update", "delete")
+    ]
     if reviewed.rolled_back:
         lines.append(
             "Once downgraded, the new release fails, so its code goes back first: "
@@ -218,7 +240,7 @@ def _there_and_back(reviewed: Reviewed) -> Section:
 def _checks(findings: Sequence[Finding]) -> Iterator[str]:
     told: set[str] = set()
     for finding in findings:
-        if finding.code.startswith("may-fail") and finding.remedy.startswith("SELECT"):
+        if finding.code in COUNTED and finding.remedy.startswith("SELECT"):
             yield f"Run on production first: {finding.remedy}"
         elif finding.code in EACH:
             asked = BY_HAND_TOO if BY_HAND in finding.message else CHECKS[finding.code]

@@ -35,7 +35,9 @@ OF_ROWS = {"rows-deleted", "values-overwritten"}
 
 #: A table that is not there, and what takes one away.
 GONE = re.compile(r"relation .* does not exist")
-TAKES_AWAY = re.compile(r"\b(?:DROP\s+(?!INDEX|CONSTRAINT|COLUMN)|RENAME\s+TO|SET\s+SCHEMA)", re.IGNORECASE)
+TAKES_AWAY = re.compile(
+    r"\b(?:DROP\s+(?!INDEX|CONSTRAINT|COLUMN)|RENAME\s+TO|SET\s+SCHEMA)", re.IGNORECASE
+)
 
 
 def _silent(_what: str) -> None:
