@@ -197,8 +197,15 @@ def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
         lines.append(required(table, new.key.name[-1]))
     built, left = _built_on(table, column, catalogs)
     lines += [each.code for each in built]
+    if item.attributes.get("identity") or item.attributes.get("default") == "next number":
+        left.append("its numbers")
     if left:
-        lines.append(f"# of {column}, and to be moved by hand: {', '.join(left)}")
+        lines += [
+            f"# before {new.key.name[-1]} gets its name it needs what {column} has:",
+            f"# {', '.join(left)}",
+            '# (with info={"expand": True} in the model, autogenerate writes all of it)',
+        ]
+        return "\n".join(lines)
     trigger = cut(f"{table[1]}_{new.key.name[-1]}_kept_up")
     lines += [
         f"# then, or a release later where code minds what {column} is:",
@@ -208,8 +215,7 @@ def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
         alter_column(table, new.key.name[-1], new_column_name=column),
         *(each.renamed for each in built),
     ]
-    default = item.attributes.get("default")
-    if default not in (None, "next number"):
+    if item.attributes.get("default") is not None:
         lines.append(alter_column(table, column, server_default=types.default(item)))
     return "\n".join(lines)
 
