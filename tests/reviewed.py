@@ -1,5 +1,6 @@
 """The corpus of reviews: each case as revisions of one project."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,9 +10,13 @@ from textwrap import dedent, indent
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy.dialects import postgresql
 
 from project.schema import scratch
 from project.schema.connections import connected
+from project.schema.finding import Finding
 from project.schema.reviewing.bench import Bench, Plan
 from project.schema.reviewing.review import Review, examine
 from project.schema.reviewing.sizes import Sizes
@@ -78,6 +83,19 @@ class Reviewed:
             )
             return examine(bench, sizes or Sizes())
 
+    def rewritten(self, number: int, review: Review, finding: Finding) -> None:
+        """Run what a finding advises, after what comes before the line that it is about."""
+        case, own = CASES[number], review.trial.observation.own
+        places = [place for place, s in enumerate(own) if (s.file, s.line) == finding_at(finding)]
+        before = own[: places[0]] if places and finding.code not in AFTERWARDS else own
+        with scratch.database(self.server, template=str(self.base.database)) as base:
+            if "setup" in case:
+                self.sources[False].upgrade(base, f"setup{number}")
+            with connected(base) as connection:
+                for statement in before:
+                    connection.execute(statement.sql.encode())
+            carried_out(base, finding.remedy)
+
     def run_before(self, number: int, queries: Iterable[str]) -> None:
         """Run queries where the migration begins."""
         case = CASES[number]
@@ -87,6 +105,33 @@ class Reviewed:
             with connected(base) as connection:
                 for query in queries:
                     connection.execute(query.encode())
+
+
+#: What is said of the end, not of a line.
+AFTERWARDS = {"reference-without-index", "invalid-index"}
+
+#: Values that are sent beside a statement; without them it cannot be sent again.
+PARAMETER = re.compile(r"%\(\w+\)s")
+
+
+def finding_at(finding: Finding) -> tuple[str, int]:
+    return finding.path, finding.line or 0
+
+
+def is_code(text: str) -> bool:
+    """Whether there is something to run, and nothing in it that only a person can fill in."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return "…" not in text and any(line.startswith(("op.", "with ", "bind ")) for line in lines)
+
+
+def carried_out(database: sa.URL, code: str) -> None:
+    """Run the body of an upgrade, as Alembic would."""
+    engine = sa.create_engine(database, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        with context.begin_transaction(), Operations.context(context) as op:
+            exec(code, {"op": op, "sa": sa, "postgresql": postgresql})
+        connection.commit()
 
 
 @contextmanager

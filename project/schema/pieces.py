@@ -30,6 +30,25 @@ def statements(text: str) -> list[str]:
     return [each.strip() for each in (*found, text[start:]) if each.strip()]
 
 
+def without_comments(text: str) -> str:
+    """Leave out comments, not what looks like them in a literal."""
+    return "".join(
+        " " if token[0].startswith(("--", "/*")) else token[0] for token in _TOKEN.finditer(text)
+    ).strip()
+
+
+def on_one_line(text: str) -> str:
+    """Write a statement without line breaks, but for those within a literal or a name."""
+    found, gap = "", False
+    for token in _TOKEN.finditer(text):
+        if token[0].isspace():
+            gap = True
+            continue
+        found += f"{' ' if gap and found else ''}{token[0]}"
+        gap = False
+    return found
+
+
 def split(text: str) -> list[str]:
     """Split a list at its commas, not at those within parentheses, brackets or quotes."""
     parts: list[str] = []

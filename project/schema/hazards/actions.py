@@ -1,9 +1,15 @@
 """What the text of a statement says: needed for advice only, never for a verdict."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from project.schema.pieces import parenthesized, split, statements
+from project.schema.pieces import (
+    on_one_line,
+    parenthesized,
+    split,
+    statements,
+    without_comments,
+)
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?'
 _I = re.IGNORECASE | re.DOTALL
@@ -61,6 +67,7 @@ class Action:
     name: str = ""  # of the constraint or the index
     other: str = ""  # the table on the other side
     text: str = ""
+    sql: str = ""  # a statement that does this and nothing else
 
 
 def actions(sent: str) -> tuple[Action, ...]:
@@ -70,22 +77,23 @@ def actions(sent: str) -> tuple[Action, ...]:
 
 
 def _of_statement(statement: str) -> tuple[Action, ...]:
-    bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", statement, flags=re.DOTALL).strip()
+    bare = on_one_line(without_comments(statement))
     if re.fullmatch(_OTHERS["validate"], bare, _I):
-        return (Action("validate"),)
+        return (Action("validate", sql=bare),)
     if table := _TABLE.fullmatch(bare):
-        return tuple(_alteration(table[1], part) for part in split(table[2]))
+        begins = bare[: table.start(2)]
+        return tuple(_alteration(table[1], part, begins + part) for part in split(table[2]))
     for kind, pattern in _OTHERS.items():
         if found := re.fullmatch(pattern, bare, _I):
-            return (_action(kind, found),)
-    return (Action("other"),)
+            return (replace(_action(kind, found), sql=bare),)
+    return (Action("other", sql=bare),)
 
 
-def _alteration(table: str, part: str) -> Action:
+def _alteration(table: str, part: str, sql: str) -> Action:
     for kind, pattern in _ALTERATIONS.items():
         if found := re.fullmatch(pattern, part, _I):
-            return _action(kind, found, table)
-    return Action("other", _plain(table))
+            return replace(_action(kind, found, table), sql=sql)
+    return Action("other", _plain(table), sql=sql)
 
 
 def _action(kind: str, found: "re.Match[str]", table: str = "") -> Action:

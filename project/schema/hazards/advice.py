@@ -1,6 +1,7 @@
 """What to do about findings that no recipe of ``rewrites`` answers."""
 
 from project.schema.autogenerate.step import executed
+from project.schema.hazards.actions import actions
 from project.schema.hazards.rewrites.catalogs import alone
 from project.schema.hazards.rewrites.rows import PARAMETER
 from project.schema.reviewing.observation import Statement
@@ -21,4 +22,4 @@ def split(first: Statement, then: Statement) -> str:
     why = f"# commits first, so that the lock of line {first.line} is gone:\n"
     if PARAMETER.search(then.sql):
         return why + alone(f"…  # line {then.line}")
-    return why + alone(executed(then.sql.strip().rstrip(";")))
+    return why + alone(*(executed(action.sql) for action in actions(then.sql)))

@@ -7,6 +7,7 @@ is a lock *while* something takes its time, in the same statement or later in it
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from project.schema.finding import Finding
 from project.schema.hazards import advice, hidden, waiting
@@ -32,6 +33,13 @@ BOUNDED = re.compile(
 #: A condition that any part of the rows may satisfy, however few of those here do.
 ANY_PART = re.compile(
     r"\bIS\s+(?:NOT\s+)?(?:NULL|DISTINCT|TRUE|FALSE)\b|<>|!=|\bNOT\s+(?:IN|LIKE|ILIKE|EXISTS)\b",
+    re.IGNORECASE,
+)
+
+#: What changes rows, at the beginning or after WITH.
+CHANGES = re.compile(
+    r"(?:^\s*|\)\s*)(?:UPDATE\s+(?:ONLY\s+)?(?P<update>[\w.\"]+)\s"
+    r"|DELETE\s+FROM\s+(?:ONLY\s+)?(?P<delete>[\w.\"]+)\s)",
     re.IGNORECASE,
 )
 
@@ -92,15 +100,35 @@ class Judge:
         if not modest and (own := _own(work, locks)):
             yield self._under_own_lock(statement, work, own, line)
             locks = {table: lock for table, lock in locks.items() if table not in own}
+        if locks:
+            yield from self._under_other_locks(statement, work, locks, holders)
+
+    def _under_other_locks(
+        self,
+        statement: Statement,
+        work: tuple[Work, ...],
+        locks: Mapping[str, Lock],
+        holders: Mapping[tuple[str, int], Statement],
+    ) -> Iterator[Finding]:
+        """Tell of locks of earlier statements; of those that are alike, at once."""
+        alike: dict[str, dict[str, Lock]] = {}
         for table, lock in locks.items():
-            first = holders.get((statement.transaction, lock.relation.oid), statement)
+            alike.setdefault(lock.name, {})[table] = lock
+        for name, these in alike.items():
+            since = [
+                holders.get((statement.transaction, lock.relation.oid), statement)
+                for lock in these.values()
+            ]
+            lines = list(dict.fromkeys(f"{s.line}{_of(s, statement)}" for s in since))
+            who = next(iter(these.values())).who_waits
             yield Finding(
                 "lock-held-during-work",
-                f"{table} is locked ({lock.name}, since line {first.line}"
-                f"{_of(first, statement)}) while {_told(work)}: {lock.who_waits} wait.",
-                object=f"table {table}",
-                found=self._evidence(work, {table: lock}),
-                remedy=advice.split(first, statement),
+                f"{' and '.join(these)} {'is' if len(these) == 1 else 'are'} locked ({name}, since"
+                f" line{'s' * (len(lines) > 1)} {' and '.join(lines)}) while {_told(work)}:"
+                f" {who} wait.",
+                object=f"table {next(iter(these))}",
+                found=self._evidence(work, these),
+                remedy=rewrite(statement, work, self.catalogs) or advice.split(since[0], statement),
                 path=statement.file,
                 line=statement.line,
             )
@@ -199,16 +227,31 @@ class Judge:
                 _, last = total.get(whole, (statement, replace(work, rows=0)))
                 total[whole] = statement, replace(work, rows=last.rows + work.rows)
         told: set[tuple[str, int, str]] = set()
-        for statement, work in total.values():
+        for statement, work in (*total.values(), *self._of_no_rows(observation)):
             identity = (statement.file, statement.line, str(work.table))
             sure = self._counts(work)
             if (sure or self._may_be_most(statement, work)) and identity not in told:
                 told.add(identity)
                 yield self._bulk(statement, work, sure=sure)
 
+    def _of_no_rows(self, observation: Observation) -> Iterator[tuple[Statement, Work]]:
+        """Find what changes no row here; others may hold many such."""
+        for statement in observation.own:
+            changed = {work.table for work in statement.work if work.kind in ("update", "delete")}
+            for found in CHANGES.finditer(statement.sql) if not statement.error else ():
+                kind: Literal["update", "delete"] = "delete" if found["delete"] else "update"
+                name = found[kind].replace('"', "").removeprefix("public.")
+                tables = (lock.relation for lock in statement.locks if str(lock.relation) == name)
+                yield from (
+                    (statement, Work(kind, table))
+                    for table in tables
+                    if table not in changed and table.is_table and not BOUNDED.search(statement.sql)
+                )
+
     def _may_be_most(self, statement: Statement, work: Work) -> bool:
         """Whether a few rows were changed here, and others may hold many such."""
         _, _, condition = re.sub(r"\s+", " ", statement.sql).upper().partition(" WHERE ")
+        condition = re.sub(r"\bSET\b.*?\bWHERE\b", " ", condition)  # after a WITH
         return (
             work.kind in ("update", "delete")
             and self.sizes.matters(work.table)

@@ -40,6 +40,17 @@ def not_cast_back(
     return ""
 
 
+#: Types whose values are written in several ways.
+_SPELLED = ("numeric", "timestamptz", "interval", "uuid", "jsonb")
+
+
+def is_same(one: str | None, other: str | None, connection: Connection) -> bool:
+    """Whether two texts are one value of some type."""
+    if one is None or other is None or one == other:
+        return one == other
+    return any(_means(one, other, type_, connection) for type_ in _SPELLED)
+
+
 _ENUM = sql.SQL("SELECT typtype = 'e' FROM pg_type WHERE oid = {}::regtype")
 
 

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from project.schema.autogenerate.definitions import bare
 from project.schema.finding import Finding, Level
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
 from project.schema.hazards.fitting import fits, is_unlimited, is_unsized
+from project.schema.hazards.rewrites import Catalogs
 from project.schema.reviewing.observation import Observation, Statement
 from project.schema.snapshot import Item, Key, Snapshot
 
@@ -67,7 +69,8 @@ class Conditions:
         if action.kind == "set not null":
             yield from self._nulls(action, statement)
         elif action.kind == "check" and not unchecked:
-            yield from [] if self._is_of_new_columns(action) else ["may-fail-check"]
+            known = self._is_of_new_columns(action) or self._allows_more(action)
+            yield from [] if known else ["may-fail-check"]
         elif action.kind == "foreign key" and not unchecked and self._all_known(action):
             yield from [] if self._referred(action) else ["may-fail-orphans"]
         elif action.kind in ("unique", "primary key", "index"):
@@ -160,10 +163,30 @@ class Conditions:
         }
         return bool(named) and not any(self._column(action.table, name) for name in named)
 
+    def _allows_more(self, action: Action) -> bool:
+        """Whether a check lists all the values of one that was there, and others."""
+        new = Catalogs(self.before, self.after).made(
+            "constraint", self._name(action.table), action.name, "CHECK"
+        )
+        return new is not None and any(
+            _lists_more(str(old.attributes["definition"]), str(new.attributes["definition"]))
+            for old in self.before.of_kind("constraint")
+            if old.key.name[:2] == new.key.name[:2]
+            and UNCHECKED.search(str(old.attributes["definition"])) is None
+            and old.attributes["validated"]
+        )
+
     def _was_unique(self, action: Action) -> bool:
         """Whether a part of the columns was unique already."""
         columns = {part.strip().split()[0] for part in action.column.split(",") if part.strip()}
-        return any(named <= columns for named in self._uniques(action.table))
+        if any(named <= columns for named in self._uniques(action.table)):
+            return True
+        new = self.after.items.get(Key("index", (*self._name(action.table), action.name)))
+        return new is not None and any(
+            _covers(old, new)
+            for old in self.before.of_kind("index")
+            if old.key.name[:2] == self._name(action.table) and old.attributes["unique"]
+        )
 
     def _uniques(self, table: str) -> Iterator[set[str]]:
         """Yield the columns that were unique, each set of them."""
@@ -206,6 +229,28 @@ class Conditions:
 
     def _after(self, action: Action) -> Item | None:
         return self.after.items.get(Key("column", (*self._name(action.table), action.column)))
+
+
+LITERAL = re.compile(r"'(?:[^']|'')*'(?:::[\w ]+)?")
+
+
+def _lists_more(old: str, new: str) -> bool:
+    """Whether two checks differ only in the values that they list, and the new one lists more."""
+    shapes = [re.sub(r"\?(?:, \?)*", "?", LITERAL.sub("?", text)) for text in (old, new)]
+    values = [set(LITERAL.findall(text)) for text in (old, new)]
+    return shapes[0] == shapes[1] and "= ANY (" in old and values[0] <= values[1]
+
+
+def _covers(old: Item, new: Item) -> bool:
+    """Whether a unique index keeps apart all that a new one does, being of no fewer rows."""
+    (was, where), (is_now, only) = map(_parts, (old, new))
+    return was == is_now and where <= only
+
+
+def _parts(item: Item) -> tuple[str, set[str]]:
+    """Return the columns of an index, and what must hold for its rows."""
+    columns, _, condition = str(item.attributes["definition"]).partition(" WHERE ")
+    return columns, set(re.split(r"\s+AND\s+", bare(condition))) - {""}
 
 
 def _takes_any(expression: str, type_: str) -> bool:

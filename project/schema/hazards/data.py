@@ -16,6 +16,9 @@ from project.schema.rows import Contents, Loss, Rows, losses, read
 
 Name = tuple[str, str]
 
+#: What a column is called that was not there before.
+NEW = "{} (new)"
+
 TABLES = """
     SELECT class.oid::int8, nspname, relname, relispartition,
         array(
@@ -145,7 +148,7 @@ def _under_old_names(before: Picture, after: Picture) -> dict[Name, Rows]:
                 for number, (name, _) in new.columns.items()
                 if number in old.columns
             }
-            columns = tuple(names.get(column, f"{column} (new)") for column in rows.columns)
+            columns = tuple(names.get(column, NEW.format(column)) for column in rows.columns)
             found[old.name] = Rows(columns, rows.key, rows.rows)
     return found
 
@@ -180,6 +183,8 @@ def _finding(
         return
     about = f"column {table}.{loss.column}"
     if loss.column not in after[name].columns:
+        if _is_kept(loss.column, before.contents[name], after[name], connection):
+            return
         yield _about("column-lost", f"The column {table}.{loss.column} is dropped.", about, loss)
     elif changed := types.get((*name, loss.column)):
         if example := casts.not_cast_back(
@@ -189,6 +194,22 @@ def _finding(
     elif _is_value(loss):
         message = f"{loss.count} values of {table}.{loss.column} are replaced."
         yield _about("values-overwritten", message, about, loss)
+
+
+def _is_kept(column: str, old: Rows, new: Rows, connection: Connection) -> bool:
+    """Whether all values of a column that is gone are in another one that is new."""
+    if len(old.rows) != len(new.rows):
+        return False
+    values = [row[old.columns.index(column)] for row in old.rows]
+    for place, name in enumerate(new.columns):
+        # That two columns hold one value everywhere says nothing, unless they have one name.
+        alike = name == NEW.format(column) or len(set(values) - {None}) > 1
+        if name in old.columns or not alike or not any(values):
+            continue
+        pairs = zip(values, (row[place] for row in new.rows), strict=True)
+        if all(casts.is_same(one, other, connection) for one, other in pairs):
+            return True
+    return False
 
 
 def _cast(column: str, types: tuple[str, str], example: str) -> Finding:

@@ -137,7 +137,9 @@ def invalid_indexes(
                 "invalid-index",
                 f"The index {name} is there afterwards and is not valid.",
                 object=str(item.key),
-                remedy=f'op.execute("REINDEX INDEX CONCURRENTLY {name}")',
+                remedy=alone(
+                    executed(f"REINDEX INDEX CONCURRENTLY {dotted((item.key.name[0], name))}")
+                ),
             )
 
 

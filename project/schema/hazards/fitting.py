@@ -70,11 +70,20 @@ def is_unsized(type_: str) -> bool:
     return _measured(type_)[1] is None
 
 
+#: As many digits are taken over into a numeric as any value of the type surely has, not all of it.
+SURE_DIGITS = {
+    "double precision": "0.30000000000000004 → 0.3",
+    "real": "1.2345678 → 1.23457",
+}
+
+
 def rounded(old: str, new: str) -> str:
     """Return an example of a value that is rounded to another one without an error, or ""."""
     (one, old_size), (other, new_size) = _measured(old), _measured(new)
     if (one, other) == ("double precision", "real"):
         return "1.1 → 1.100000023841858, printed as 1.1"
+    if one in SURE_DIGITS and other == "numeric" and new_size is None:
+        return SURE_DIGITS[one]
     places = new_size[1] if new_size else 0
     if other == "numeric" and new_size:
         cut = one in ("real", "double precision") or (

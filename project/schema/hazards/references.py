@@ -27,7 +27,7 @@ def without_index(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
             begins.setdefault(item.key.name[:2], []).append(_columns(definition))
     for item in after.of_kind("constraint"):
         definition = str(item.attributes["definition"])
-        if item.key in before.items or not definition.startswith("FOREIGN KEY"):
+        if not definition.startswith("FOREIGN KEY") or was_there(item, before, after):
             continue
         columns = _columns(definition)
         found = begins.get(item.key.name[:2], [])
@@ -44,6 +44,23 @@ def without_index(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
                 found=definition,
                 remedy=_index(item.key.name[:2], columns, before),
             )
+
+
+def was_there(item: Item, before: Snapshot, after: Snapshot) -> bool:
+    """Whether a part of a table is no new one: the table may be called otherwise now."""
+    if item.key in before.items:
+        return True
+    return Key("table", item.key.name[:2]) not in before.items and any(
+        old.key.name[-1] == item.key.name[-1]
+        and Key("table", old.key.name[:2]) not in after.items
+        and _refers(old) == _refers(item)
+        for old in before.of_kind("constraint")
+    )
+
+
+def _refers(item: Item) -> str:
+    """Return which columns refer to which; the table may have got another name, too."""
+    return re.sub(r"REFERENCES [^(]*", "", str(item.attributes["definition"]))
 
 
 def _index(table: tuple[str, ...], columns: list[str], before: Snapshot) -> str:

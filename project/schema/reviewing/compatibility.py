@@ -155,7 +155,7 @@ def _finding(code: str, table: str, cause: str, group: Sequence[Change]) -> Find
         level=CODES[code].level,
         object=f"table {table}",
         found=shown.probe.statement[:500],
-        remedy=_SEARCH if BY_HAND in cause else ADVICE.get(code, ""),
+        remedy=_advice(code, cause),
     )
 
 
@@ -170,6 +170,15 @@ ADVICE = {
 
 #: A release whose models do without it may have SQL beside them.
 BY_HAND = "The release's models send nothing that fails; SQL written by hand may"
+
+
+def _advice(code: str, cause: str) -> str:
+    if BY_HAND in cause:
+        return _SEARCH
+    return _CONFLICT if "ON CONFLICT specification" in cause else ADVICE.get(code, "")
+
+
+_CONFLICT = "# release code first that says ON CONFLICT of other columns; then drop the key"
 
 _SEARCH = "# look for it in SQL that is written by hand, in reports and in other services"
 

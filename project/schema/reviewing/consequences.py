@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from project.schema.finding import Finding, Level
 from project.schema.hazards.codes import CODES
+from project.schema.hazards.references import was_there
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
 MAY = "old-release-may-break"
@@ -152,7 +153,7 @@ def references(before: Snapshot, after: Snapshot) -> Iterator[Finding]:
     """Find tables of which a row cannot be deleted any more once the new release refers to it."""
     for item in after.of_kind("constraint"):
         found = _REFERENCE.match(str(item.attributes["definition"]))
-        if found is None or item.key in before.items or " ON DELETE " in found[2]:
+        if found is None or was_there(item, before, after) or " ON DELETE " in found[2]:
             continue
         other = Key("table", _name(found[1]))
         if other in before.items and other.name != item.key.name[:2] and _is_new(item, before):

@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 from project.schema.connections import connected
 from project.schema.reviewing.observation import MODES, Lock, Observation, Relation, Statement, Work
 from project.schema.source import Source, Watched
-from project.schema.worker.watching import RELATIONS
+from project.schema.worker.samples import RELATIONS
 
 #: Of the scratch database, so that what is observed can be relied on: workers' counters never reach
 #: the leader; a small table is not scanned where an index would be used on a large one; and

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from project.schema.finding import Finding, Report, Section
+from project.schema.hazards.actions import actions
 from project.schema.hazards.codes import CODES
 from project.schema.pieces import unguarded
 from project.schema.reviewing.compatibility import BY_HAND
@@ -13,6 +14,9 @@ from project.schema.snapshot import Snapshot
 
 #: What of a statement is shown in the table; all of it stands below.
 SHORT = 90
+
+#: More locks than these are told once, where they are taken.
+FEW = 2
 
 VERBS = {
     "rewrite": "rewrites",
@@ -35,6 +39,21 @@ CHECKS = {
     "irreversible": "Is it right that this cannot be undone?",
     "strong-lock-without-timeout": "Who sets a lock_timeout, and who tries again when it strikes?",
 }
+
+#: What is said of a revision that is not as revisions should be.
+AS_REVISIONS = {
+    "no-downgrade": "its downgrade does nothing",
+    "not-restored": "its downgrade does not restore what was",
+    "not-repeated": "it does not come out the same a second time",
+    "rows-lost": "it loses rows on its way down and up",
+    "downgrade-failed": "its downgrade fails",
+    "several-heads": "there are several heads",
+    "edited": "it was edited after its release",
+}
+ILL = "it is not as revisions should be"
+
+#: What depends on rows that can be counted; who writes long texts knows it without.
+COUNTED = {code for code in CODES if code.startswith("may-fail")} - {"may-fail-too-long"}
 
 #: Of these each is a question of its own.
 EACH = {"old-release-may-break"}
@@ -106,8 +125,8 @@ def verdict(findings: Sequence[Finding]) -> str:
     }
     axes = {CODES[finding.code].axis for finding in errors if finding.code in CODES}
     parts = [text for axis, text in said.items() if axis in axes]
-    if any(finding.code not in CODES or CODES[finding.code].axis == "policy" for finding in errors):
-        parts.append("it is not as revisions should be")
+    others = [finding.code for finding in errors if finding.code not in CODES]
+    parts += dict.fromkeys(AS_REVISIONS.get(code, ILL) for code in others)
     listed = ", ".join(parts[:-1])
     return f"Not as it is: {f'{listed}, and ' if listed else ''}{parts[-1]}."
 
@@ -140,11 +159,12 @@ def _short(text: str) -> str:
 def _locked(statement: Statement) -> str:
     if statement.error:
         return f"fails: {statement.error.get('message', '')}"
-    told = [
-        f"{lock.relation} ({lock.name}{'' if lock.taken else ', still'})"
-        for lock in statement.locks
-        if lock.blocks_writers and lock.relation.is_table
-    ]
+    strong = [lock for lock in statement.locks if lock.blocks_writers and lock.relation.is_table]
+    on = {work.table for work in statement.work}
+    shown = [lock for lock in strong if lock.taken or lock.relation in on or len(strong) <= FEW]
+    told = [f"{x.relation} ({x.name}{'' if x.taken else ', still'})" for x in shown]
+    if more := len(strong) - len(shown):
+        told.append(f"{_counted(more, 'table')} as before")
     return ", ".join(told) or "-"
 
 
@@ -170,18 +190,24 @@ def _sql(title: str, observation: Observation) -> Section:
 
 def _there_and_back(reviewed: Reviewed) -> Section:
     codes = {finding.code for finding in reviewed.findings}
-    bad = {"not-restored", "not-repeated", "rows-lost", "downgrade-failed"} & codes
+    bad = {"not-restored", "not-repeated", "rows-lost", "downgrade-failed", "no-downgrade"} & codes
     if "fails" in codes or reviewed.up.failure:
         said = "Not tried: the upgrade fails."
     elif bad:
         said = f"Up, down and up again is not as it was: {', '.join(sorted(bad))}."
     elif "irreversible" in codes:
         said = "It cannot be undone, and says so."
-    elif LOSSES & codes:
+    elif LOSSES & codes or "nulls-filled" in codes:
         said = "Up, down and up again: the catalog is what it was; what is lost is told above."
     else:
         said = "Up, down and up again: the catalog and the rows are what they were."
     lines = [said]
+    lines += [
+        f"The downgrade changes rows (line {statement.line}): also those that the new release has"
+        " written by then."
+        for statement in (reviewed.down.own if reviewed.down else ())
+        if actions(statement.sql)[0].kind in ("update", "delete")
+    ]
     if reviewed.rolled_back:
         lines.append(
             "Once downgraded, the new release fails, so its code goes back first: "
@@ -194,7 +220,7 @@ def _there_and_back(reviewed: Reviewed) -> Section:
 def _checks(findings: Sequence[Finding]) -> Iterator[str]:
     told: set[str] = set()
     for finding in findings:
-        if finding.code.startswith("may-fail") and finding.remedy.startswith("SELECT"):
+        if finding.code in COUNTED and finding.remedy.startswith("SELECT"):
             yield f"Run on production first: {finding.remedy}"
         elif finding.code in EACH:
             asked = BY_HAND_TOO if BY_HAND in finding.message else CHECKS[finding.code]

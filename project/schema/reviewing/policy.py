@@ -7,7 +7,7 @@ A finding is accepted in the revision's file, with its code, a reason and perhap
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -101,14 +101,39 @@ def _of_no_use(one: Acceptance, matches: bool) -> Finding:  # noqa: FBT001
     return Finding(code, message, path=str(one.path), line=one.line, remedy=remedy)
 
 
-def levelled(findings: Sequence[Finding], levels: Mapping[str, str]) -> Iterator[Finding]:
+#: What else may be turned off or up: it is found elsewhere, too.
+OTHERS = {
+    "downgrade-failed",
+    "edited",
+    "irreversible",
+    "irreversible-without-reason",
+    "no-downgrade",
+    "not-repeated",
+    "not-restored",
+    "nulls-filled",
+    "revision-gone",
+    "rows-lost",
+    "schema-and-rows-mixed",
+    "second-upgrade-failed",
+    "several-heads",
+}
+
+
+def once(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Leave out what follows from a downgrade that does nothing: nothing is restored."""
+    idle = {finding.path for finding in findings if finding.code == "no-downgrade"}
+    follows = {"not-restored", "downgrade-failed", "second-upgrade-failed"}
+    return (f for f in findings if not (f.code in follows and f.path in idle))
+
+
+def levelled(findings: Iterable[Finding], levels: Mapping[str, str]) -> Iterator[Finding]:
     """Apply what ``[tool.project.schema.review]`` says of codes.
 
     Raises:
         UsageError: it speaks of a code or a level that there is not.
 
     """
-    if strange := set(levels) - set(CODES):
+    if strange := set(levels) - set(CODES) - OTHERS:
         raise UsageError(f"[tool.project.schema.review] levels: there is no {min(strange)}.")
     if strange := set(levels.values()) - {"off", *LEVELS}:
         raise UsageError(

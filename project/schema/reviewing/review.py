@@ -30,6 +30,16 @@ from project.schema.selection import Selection
 Progress = Callable[[str], None]
 
 
+#: What becomes of rows, not of columns.
+OF_ROWS = {"rows-deleted", "values-overwritten"}
+
+#: A table that is not there, and what takes one away.
+GONE = re.compile(r"relation .* does not exist")
+TAKES_AWAY = re.compile(
+    r"\b(?:DROP\s+(?!INDEX|CONSTRAINT|COLUMN)|RENAME\s+TO|SET\s+SCHEMA)", re.IGNORECASE
+)
+
+
 def _silent(_what: str) -> None:
     """Show nothing."""
 
@@ -98,7 +108,7 @@ def review(  # noqa: PLR0913
             *policy.of_files(source.history, plan.revisions),
             *policy.mixed(found.trial.observation, names),
         ]
-    findings = list(policy.levelled(findings, project.levels))
+    findings = list(policy.levelled(policy.once(findings), project.levels))
     findings = list(policy.accepted(findings, policy.acceptances(plan.revisions)))
     trial = found.trial
     reviewed = Reviewed(
@@ -161,11 +171,21 @@ def _cause(finding: Finding, observation: Observation) -> Statement | None:
     names.discard(name.rpartition(".")[2])  # which all of them name
     own = [s for s in observation.own if kind not in ("column", "table") or _touches(s, name)]
     named = [s for s in own if names & set(re.findall(r"\w+", s.sql))]
-    # Of those that name it, one that changes the schema is to blame before one that uses it.
-    named.sort(key=lambda statement: actions(statement.sql)[0].kind in MODEST)
+    if finding.code in OF_ROWS:
+        own.sort(key=lambda statement: not _changes_rows(statement))
+        named.sort(key=lambda statement: not _changes_rows(statement))
+    else:
+        # Of those that name it, one that changes the schema is to blame before one that uses it.
+        named.sort(key=lambda statement: actions(statement.sql)[0].kind in MODEST)
+    if finding.code == "table-lost" or GONE.search(finding.message):
+        own.sort(key=lambda statement: TAKES_AWAY.search(statement.sql) is None)
     if kind in ("column", "table"):
         return next(iter([*named, *own]), None)
     return next((s for s in own if name.rpartition(".")[2] in re.findall(r"\w+", s.sql)), None)
+
+
+def _changes_rows(statement: Statement) -> bool:
+    return any(work.kind in ("update", "delete", "empty") for work in statement.work)
 
 
 def _touches(statement: Statement, table: str) -> bool:

@@ -28,7 +28,9 @@ def added(action: Action, catalogs: Catalogs) -> str:
     item = catalogs.column(table, action.column)
     if item is None or catalogs.column(table, action.column, was=True) is not None:
         return ""
-    return "\n".join(filter(None, (_added(table, item, catalogs), *_keys(table, item, catalogs))))
+    keys = list(_keys(table, item, catalogs))
+    add = _added(table, item, catalogs) or (whole(item, catalogs) if keys else "")
+    return "\n".join(filter(None, (add, *keys)))
 
 
 def _keys(table: Path, item: Item, catalogs: Catalogs) -> Iterator[str]:
@@ -132,30 +134,30 @@ def _kept_up(table: Path, item: Item, value: str, catalogs: Catalogs) -> list[st
     ]
 
 
-def retyped(action: Action, work: tuple[Work, ...], catalogs: Catalogs, sql: str) -> str:
+def retyped(action: Action, work: tuple[Work, ...], catalogs: Catalogs) -> str:
     """Change a type: what is rebuilt with it is taken away first, or the column is made anew."""
     table = path(action.table)
     kinds = {each.kind for each in work}
     if kinds == {"scan"}:
-        return _rechecked(action.column, table, catalogs, sql)
+        return _rechecked(action, table, catalogs)
     if kinds <= {"build", "scan"}:
-        return _reindexed(table, work, catalogs, sql)
+        return _reindexed(action, table, work, catalogs)
     return _beside(action, table, catalogs)
 
 
-def _rechecked(column: str, table: Path, catalogs: Catalogs, sql: str) -> str:
+def _rechecked(action: Action, table: Path, catalogs: Catalogs) -> str:
     named = [
         item
         for item in catalogs.parts("constraint", table)
         if str(item.attributes["definition"]).startswith("CHECK")
-        and column in re.findall(r"\w+", str(item.attributes["definition"]))
+        and action.column in re.findall(r"\w+", str(item.attributes["definition"]))
     ]
-    lines = [*(drop_constraint(table, item.key.name[-1]) for item in named), executed(sql)]
+    lines = [*(drop_constraint(table, item.key.name[-1]) for item in named), executed(action.sql)]
     remade = (catalogs.after.items.get(item.key, item) for item in named)
     return "\n".join([*lines, *map(not_valid, remade)]) if named else ""
 
 
-def _reindexed(table: Path, work: tuple[Work, ...], catalogs: Catalogs, sql: str) -> str:
+def _reindexed(action: Action, table: Path, work: tuple[Work, ...], catalogs: Catalogs) -> str:
     names = {each.index for each in work if each.kind == "build"}
     items = [item for item in catalogs.parts("index", table) if item.key.name[-1] in names]
     if len(items) < len(names):
@@ -175,7 +177,7 @@ def _reindexed(table: Path, work: tuple[Work, ...], catalogs: Catalogs, sql: str
     return "\n".join(
         (
             "# meanwhile queries do without the index; where they cannot, make the column anew",
-            *(alone(*drops), executed(sql), alone(*map(concurrently, remade))),
+            *(alone(*drops), executed(action.sql), alone(*map(concurrently, remade))),
         )
     )
 
@@ -195,8 +197,15 @@ def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
         lines.append(required(table, new.key.name[-1]))
     built, left = _built_on(table, column, catalogs)
     lines += [each.code for each in built]
+    if item.attributes.get("identity") or item.attributes.get("default") == "next number":
+        left.append("its numbers")
     if left:
-        lines.append(f"# of {column}, and to be moved by hand: {', '.join(left)}")
+        lines += [
+            f"# before {new.key.name[-1]} gets its name it needs what {column} has:",
+            f"# {', '.join(left)}",
+            '# (with info={"expand": True} in the model, autogenerate writes all of it)',
+        ]
+        return "\n".join(lines)
     trigger = cut(f"{table[1]}_{new.key.name[-1]}_kept_up")
     lines += [
         f"# then, or a release later where code minds what {column} is:",
@@ -206,8 +215,7 @@ def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
         alter_column(table, new.key.name[-1], new_column_name=column),
         *(each.renamed for each in built),
     ]
-    default = item.attributes.get("default")
-    if default not in (None, "next number"):
+    if item.attributes.get("default") is not None:
         lines.append(alter_column(table, column, server_default=types.default(item)))
     return "\n".join(lines)
 

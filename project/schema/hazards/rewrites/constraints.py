@@ -100,10 +100,10 @@ def _attached(table: Path, name: str, part: Path, own: str) -> str:
     return executed(f"ALTER INDEX {both[0]} ATTACH PARTITION {both[1]}")
 
 
-def from_index(action: Action, catalogs: Catalogs, sql: str) -> str:
+def from_index(action: Action, catalogs: Catalogs) -> str:
     """Have the columns of an index promised before it becomes the primary key."""
     table = path(action.table)
-    used = re.search(r'USING\s+INDEX\s+"?([\w$]+)"?', sql, re.IGNORECASE)
+    used = re.search(r'USING\s+INDEX\s+"?([\w$]+)"?', action.sql, re.IGNORECASE)
     index = next(
         (i for i in catalogs.parts("index", table) if used and i.key.name[-1] == used[1]), None
     )
@@ -114,7 +114,7 @@ def from_index(action: Action, catalogs: Catalogs, sql: str) -> str:
         for column in columns
         if (was := catalogs.column(table, column, was=True)) and was.attributes["nullable"]
     ]
-    return "\n".join([*(required(table, column) for column in open_ones), executed(sql)])
+    return "\n".join([*(required(table, column) for column in open_ones), executed(action.sql)])
 
 
 def indexed(action: Action, catalogs: Catalogs, name: str = "") -> str:

@@ -20,10 +20,9 @@ NO_WAY = (
 
 @dataclass(frozen=True)
 class Asked:
-    """What a recipe may need beside the action: the whole statement, and what it was seen to do."""
+    """What a recipe may need beside the action: what its statement was seen to do, the catalogs."""
 
     action: Action
-    sql: str
     work: tuple[Work, ...]
     catalogs: Catalogs
 
@@ -43,14 +42,17 @@ def rewrite(
         beside: Others that the same line sends before it, such as for a column with an index.
 
     """
-    sql = statement.sql.strip().rstrip(";")
-    texts = [
-        _RECIPES.get(action.kind, _none)(Asked(action, sql, work, catalogs))
-        for action in actions(statement.sql)
-    ]
-    found = list(dict.fromkeys(text for text in texts if text))
-    first = _columns(actions(statement.sql), beside, catalogs) if found else ()
-    return "\n".join([*first, *found])
+    done = actions(statement.sql)
+    texts = [_of(Asked(action, work, catalogs)) for action in done]
+    if not any(texts):
+        return ""
+    parts = (text or executed(action.sql) for action, text in zip(done, texts, strict=True))
+    return "\n".join(dict.fromkeys((*_columns(done, beside, catalogs), *parts)))
+
+
+def _of(asked: Asked) -> str:
+    recipe = _RECIPES.get(asked.action.kind)
+    return recipe(asked) if recipe else ""
 
 
 def _columns(
@@ -63,10 +65,6 @@ def _columns(
             item = catalogs.column(path(action.table), action.column)
             if action.kind == "add column" and item and (action.table, action.column) in named:
                 yield columns.whole(item, catalogs)
-
-
-def _none(_: Asked) -> str:
-    return ""
 
 
 def _index(asked: Asked) -> str:
@@ -95,17 +93,17 @@ _RECIPES: dict[str, Callable[[Asked], str]] = {
     "foreign key": lambda a: constraints.checked(a.action, a.catalogs),
     "unique": lambda a: constraints.keyed(a.action, a.catalogs),
     "primary key": lambda a: constraints.keyed(a.action, a.catalogs),
-    "unique index": lambda a: constraints.from_index(a.action, a.catalogs, a.sql),
+    "unique index": lambda a: constraints.from_index(a.action, a.catalogs),
     "exclude": lambda _: NO_WAY,
     "index": _index,
     "reindex": _reindex,
-    "type": lambda a: columns.retyped(a.action, a.work, a.catalogs, a.sql),
+    "type": lambda a: columns.retyped(a.action, a.work, a.catalogs),
     "add column": lambda a: columns.added(a.action, a.catalogs),
-    "attach": lambda a: rows.attached(a.action, a.catalogs, a.sql),
-    "partition": lambda a: rows.attached(a.action, a.catalogs, a.sql),
+    "attach": lambda a: rows.attached(a.action, a.catalogs),
+    "partition": lambda a: rows.attached(a.action, a.catalogs),
     "refresh": _refresh,
-    "update": lambda a: rows.in_parts(a.action, a.catalogs, a.sql),
-    "delete": lambda a: rows.in_parts(a.action, a.catalogs, a.sql),
+    "update": lambda a: rows.in_parts(a.action, a.catalogs),
+    "delete": lambda a: rows.in_parts(a.action, a.catalogs),
     "domain": lambda a: rows.of_domain(a.action, a.catalogs),
     "vacuum full": lambda _: COMPACT,
     "cluster": lambda _: COMPACT,

@@ -35,17 +35,17 @@ TARGET = re.compile(
 )
 
 
-def in_parts(action: Action, catalogs: Catalogs, sql: str) -> str:
+def in_parts(action: Action, catalogs: Catalogs) -> str:
     """Send a statement for a part of the rows at a time, by their key."""
     table = path(action.table)
     key = catalogs.key(table)
-    target = TARGET.match(sql.strip())
-    if PARAMETER.search(sql) or not key or target is None:
+    target = TARGET.match(action.sql)
+    if PARAMETER.search(action.sql) or not key or target is None:
         return LOOP
     name = target["alias"] or target["name"]
     column = quoted(key[0])
     chosen = f"{name}.{column} BETWEEN :first AND :last"
-    head, condition, tail = _taken_apart(sql.strip().rstrip(";"))
+    head, condition, tail = _taken_apart(action.sql)
     where = f"({condition.strip()}) AND {chosen}" if condition else chosen
     parts = (
         f"SELECT (array_agg({column} ORDER BY {column}))[1],"
@@ -87,7 +87,7 @@ def _taken_apart(sql: str) -> tuple[str, str, str]:
     return sql[:where], sql[where:end][len("WHERE") :], tail
 
 
-def attached(action: Action, catalogs: Catalogs, sql: str) -> str:
+def attached(action: Action, catalogs: Catalogs) -> str:
     """Have it known before that all rows are in bounds, and none of the DEFAULT partition is."""
     table = path(action.table)
     other, within = path(action.other), _within(action, catalogs)
@@ -106,7 +106,7 @@ def attached(action: Action, catalogs: Catalogs, sql: str) -> str:
         add = f"ADD CONSTRAINT {quoted(apart)} CHECK (NOT ({within})) NOT VALID"
         lines += [alter(default, add), validate(default, apart)]
         helpers.append(drop_constraint(default, apart))
-    return "\n".join([*lines, executed(sql), *helpers])
+    return "\n".join([*lines, executed(action.sql), *helpers])
 
 
 def _default(table: tuple[str, ...], catalogs: Catalogs) -> tuple[str, ...] | None:
