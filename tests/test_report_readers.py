@@ -67,7 +67,7 @@ def test_sarif_is_what_its_own_schema_asks_for(report: Report) -> None:
 class Page(HTMLParser):
     """The elements of a page, each closed where it should be, and its tables."""
 
-    VOID = ("br", "hr", "input", "img")
+    VOID = ("br", "hr", "input", "img", "meta")
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -112,3 +112,18 @@ def test_markdown_is_rendered_as_it_was_meant_whatever_it_shows() -> None:
     line = HOSTILE.replace("\n", "\\n").replace("\t", "\\t").replace("\u202e", "\\u202e")
     assert re.sub(r"\s+", " ", line) in (re.sub(r"\s+", " ", text) for text in page.texts["td"])
     assert any(text.startswith("SELECT 1 | 2 ||") for text in page.texts["pre"])
+
+
+@pytest.mark.parametrize("name", ["markdown", "html"])
+def test_a_remedy_of_many_lines_is_folded_away(name: str) -> None:
+    remedy = "\n".join(f"op.execute('{number}')" for number in range(40))
+    finding = Finding("code", "Message.", remedy=remedy)
+    written = render(Report("review", (finding, finding)), name)
+    if name == "markdown":
+        options = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_GITHUB_PRE_LANG
+        written = cmarkgfm.github_flavored_markdown_to_html(written, options)
+    page = Page(written)
+    assert page.open == []
+    assert page.seen.count("details") == 2
+    assert [text for text in page.texts["details"] if "op.execute('39')" in text] != []
+    assert [text.strip() for text in page.texts["pre"]] == [remedy, remedy]

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from project.schema.finding import Finding, Report, Section
 from project.schema.report.characters import on_one_line, visible
-from project.schema.report.parts import conclusion, details, in_order, place
+from project.schema.report.parts import FOLDED, conclusion, details, in_order, place
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #57606a; --line: #d0d7de;
@@ -49,6 +49,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
 .pair { display: flex; flex-wrap: wrap; gap: .25rem 2rem; align-items: start;
   margin-bottom: 1rem; } svg { max-width: 100%; height: auto; }
 summary { cursor: pointer; font-weight: 600; font-size: 1.1rem; margin-top: 1.5rem; }
+dd summary { font-weight: 400; font-size: .875rem; margin: 0; }
 svg text { fill: var(--ink); font: .8125rem ui-monospace, monospace; }
 svg .box { fill: var(--shade); stroke: var(--line); } svg .name { font-weight: 600; }
 svg .added { fill: var(--added); } svg .gone { fill: var(--error); text-decoration: line-through; }
@@ -123,8 +124,12 @@ def _finding(finding: Finding) -> str:
 
 
 def _value(value: str) -> str:
-    if "\n" in value:
-        return f"<pre>{_block(value)}</pre>"
+    number = len(value.splitlines())
+    if number > 1:
+        lines = f"<pre>{_block(value)}</pre>"
+        if number <= FOLDED:
+            return lines
+        return f"<details><summary>{number} lines</summary>{lines}</details>"
     return f"<code>{_text(value)}</code>"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from project.schema.finding import Finding, Report
 from project.schema.report import sections
 from project.schema.report.characters import on_one_line, visible
-from project.schema.report.parts import conclusion, details, in_order, place
+from project.schema.report.parts import FOLDED, conclusion, details, in_order, place
 
 #: What begins something inside a line. What begins a block need not be escaped: no value stands at
 #: the beginning of a line.
@@ -55,7 +55,11 @@ def _item(finding: Finding) -> str:
     lines = [f"- **{finding.level}** {_code(finding.code)}: {_plain(finding.message)}"]
     about = [("object", finding.object), ("attribute", finding.attribute)]
     for label, value in (*about, *details(finding), ("at", place(finding))):
-        if "\n" in value:
+        number = len(value.splitlines())
+        if number > FOLDED:
+            folded = f"<details><summary>{label}, {number} lines</summary>"
+            lines.append(f"  - {folded}\n\n{_fenced(value)}\n\n    </details>")
+        elif number > 1:
             lines.append(f"  - {label}:\n{_fenced(value)}")
         elif value:
             lines.append(f"  - {label}: {_code(value)}")

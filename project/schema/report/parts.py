@@ -4,6 +4,9 @@ from project.schema.finding import Finding, Report
 
 _LEVELS = ("error", "warning", "note")
 
+#: A value of more lines is folded away, where a format can: it is read once somebody wants it.
+FOLDED = 12
+
 
 def in_order(report: Report) -> list[Finding]:
     """Return the findings, errors first, notes last; among themselves they keep their order."""
