@@ -112,6 +112,33 @@ def test_a_finding_has_the_line_the_evidence_and_the_safe_way(
     assert "DROP INDEX note_text_idx;" in text
 
 
+LINKED = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "linked"
+down_revision = "first"
+
+def upgrade():
+    op.create_table("link", sa.Column("id", sa.Integer(), primary_key=True))
+    op.add_column("link", sa.Column("note_id", sa.Integer(), sa.ForeignKey("note.id")))
+
+def downgrade():
+    op.drop_table("link")
+"""
+
+
+def test_a_finding_about_a_new_table_has_the_line_that_caused_it(
+    folder: Path, scratch_server: sa.URL
+) -> None:
+    (folder / "versions" / "linked.py").write_text(LINKED)
+    (folder / "versions" / "second.py").write_text(SECOND.replace('"first"', '"linked"'))
+    project = Project.load(folder / "alembic.ini")
+    report = review(project, scratch_server, {"linked", "second"})
+    (finding,) = (f for f in report.findings if f.code == "reference-without-index")
+    assert (finding.object, finding.path, finding.line) == ("table link", "versions/linked.py", 10)
+
+
 def test_the_safe_way_of_a_finding_is_found_safe(folder: Path, scratch_server: sa.URL) -> None:
     (finding,) = reviewed(folder, scratch_server).findings
     second = folder / "versions" / "second.py"

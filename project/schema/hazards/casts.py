@@ -18,6 +18,9 @@ INSTANTS = {"timestamp without time zone", "timestamp with time zone"}
 #: The zone of the migration's session moves a clock by whole seconds, and loses nothing.
 SAME_CLOCK = "SELECT extract(epoch FROM {}::timestamp - {}::timestamp) % 1 = 0"
 
+#: Characters shown of a value.
+LONG = 40
+
 
 def not_cast_back(
     column: str, old: Rows, new: Rows, types: tuple[str, str], connection: Connection
@@ -36,8 +39,15 @@ def not_cast_back(
     for one, other in pairs:
         if one == other or _equal(one, other, types, connection):
             continue
-        return f"{one!r} → {other!r}"[:200]
+        return f"{_shown(one)} → {_shown(other)}"
     return ""
+
+
+def _shown(value: str | None) -> str:
+    """Show a value, and of a long one how long it is."""
+    if value is None or len(value) <= LONG:
+        return repr(value)
+    return f"{value[:LONG]!r}… ({len(value)} characters)"
 
 
 #: Types whose values are written in several ways.

@@ -168,8 +168,13 @@ def _cause(finding: Finding, observation: Observation) -> Statement | None:
     if kind == "column":
         name, _, column = name.rpartition(".")
         names.add(column)
-    names.discard(name.rpartition(".")[2])  # which all of them name
+    for columns in re.findall(r"FOREIGN KEY \((.*?)\)", finding.found):
+        names.update(re.findall(r"\w+", columns))
+    last = name.rpartition(".")[2]
+    names.discard(last)  # which all of them name
     own = [s for s in observation.own if kind not in ("column", "table") or _touches(s, name)]
+    if not own:  # of a new table no locks are told
+        own = [s for s in observation.own if last in re.findall(r"\w+", s.sql)]
     named = [s for s in own if names & set(re.findall(r"\w+", s.sql))]
     if finding.code in OF_ROWS:
         own.sort(key=lambda statement: not _changes_rows(statement))
@@ -181,7 +186,7 @@ def _cause(finding: Finding, observation: Observation) -> Statement | None:
         own.sort(key=lambda statement: TAKES_AWAY.search(statement.sql) is None)
     if kind in ("column", "table"):
         return next(iter([*named, *own]), None)
-    return next((s for s in own if name.rpartition(".")[2] in re.findall(r"\w+", s.sql)), None)
+    return next((s for s in own if last in re.findall(r"\w+", s.sql)), None)
 
 
 def _changes_rows(statement: Statement) -> bool:
