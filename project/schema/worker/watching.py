@@ -37,12 +37,6 @@ from project.schema.worker import cursors, samples
 
 Answer = TypeVar("Answer")
 
-#: What SQLAlchemy asks before it changes how a connection commits; no migration says so.
-ASKED_BY_ITSELF = {"show transaction isolation level"}
-
-#: The place of what Alembic, SQLAlchemy or env.py send.
-NOWHERE = {"revision": "", "file": "", "line": 0}
-
 
 @dataclass
 class Watch:
@@ -148,8 +142,7 @@ class Watch:
         executemany: bool,
     ) -> None:
         sql = statement.replace("%%", "%") if _doubles(connection, parameters) else statement
-        place = NOWHERE if sql in ASKED_BY_ITSELF else _place(sys._getframe(2))  # noqa: SLF001
-        note: dict[str, Any] = {"sql": sql, **place}
+        note: dict[str, Any] = {"sql": sql, **_place(sys._getframe(2))}  # noqa: SLF001
         note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
@@ -278,4 +271,4 @@ def _place(frame: FrameType | None) -> dict[str, Any]:
                 revision = str(frame.f_globals["revision"])
                 return {"revision": revision, "file": path, "line": frame.f_lineno}
         frame = frame.f_back
-    return NOWHERE
+    return {"revision": "", "file": "", "line": 0}
