@@ -29,7 +29,8 @@ def possibilities() -> Iterator[Given]:
 def _dialect(driver: str) -> "type[sa.engine.Dialect] | None":
     try:
         dialect = sa.engine.make_url(f"postgresql+{driver}://").get_dialect()
-        dialect.import_dbapi()
+        # SQLAlchemy 1.4 has the older name only.
+        (getattr(dialect, "import_dbapi", None) or dialect.dbapi)()
     except (ImportError, sa.exc.NoSuchModuleError):  # the other where SQLAlchemy is too old for it
         return None
     return dialect
