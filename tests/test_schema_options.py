@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from project.database import ROOT
 from project.schema import command
+from project.schema.worker.given import DRIVERS, possibilities
 
 from .conftest import secret
 from .foreign import AGREEING, ENV, INI, NOWHERE, REVISION, Foreign, project
@@ -106,6 +107,18 @@ def test_what_works_for_a_project_needs_no_word_that_sqlalchemy_1_4_lacks(
     for verb in ("roundtrip", "review"):
         code, said = ask(foreign, verb)
         assert code == 0, said
+
+
+def test_the_drivers_of_sqlalchemy_1_4_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dialect:
+        is_async = False
+
+        @staticmethod
+        def dbapi() -> None:
+            """Import the driver, as 2.0 does under another name."""
+
+    monkeypatch.setattr(sa.URL, "get_dialect", lambda _: Dialect)
+    assert {given.driver for given in possibilities()} == {None, *DRIVERS}
 
 
 def test_a_project_is_run_in_the_current_folder_with_arguments_as_by_alembic(

@@ -29,7 +29,9 @@ def possibilities() -> Iterator[Given]:
 def _dialect(driver: str) -> "type[sa.engine.Dialect] | None":
     try:
         dialect = sa.engine.make_url(f"postgresql+{driver}://").get_dialect()
-        dialect.import_dbapi()
+        # SQLAlchemy 1.4 has the older name only.
+        load = "import_dbapi" if hasattr(dialect, "import_dbapi") else "dbapi"
+        getattr(dialect, load)()
     except (ImportError, sa.exc.NoSuchModuleError):  # the other where SQLAlchemy is too old for it
         return None
     return dialect
