@@ -132,9 +132,9 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
     if value is None:
         yield from filling.lost(item, change)
     elif required:
-        yield from filling.required(item.key, value, online=online)
+        yield from filling.required(item.key, value, change.manner(table))
     else:
-        yield from filling.filled(item.key, value, online=online)
+        yield from filling.filled(item.key, value, change.manner(table))
 
 
 def _add(item: Item, change: Change) -> Step:
@@ -249,7 +249,7 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         if setting in names:
             yield _setting(after.key, setting, old.get(setting), new.get(setting))
     if "not null validated" in names and new.get("not null validated") is None:
-        yield from filling.required(after.key, None, online=True)
+        yield from filling.required(after.key, None, "beside")
     yield from numbering.sequence_altered(before, after, change)
     yield from _not_null_altered(before, after)
     if "comment" in names:
