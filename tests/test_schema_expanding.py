@@ -57,6 +57,7 @@ then("CREATE TABLE t_b PARTITION OF t DEFAULT")
 #: Since PostgreSQL 18.
 TWICE = """Column("id", Integer, primary_key=True),
     Column("twice", BigInteger, Computed("n * 2", persisted=False))"""
+NEXT = 'Column("b", Integer, Computed("id + 1", persisted=True))'
 DOUBLED = 'then("CREATE VIEW doubled AS SELECT twice FROM t")'
 
 CASES = {
@@ -255,10 +256,8 @@ def test_both_releases_use_a_table_that_gets_another_name(
     ("before", "after", "reason"),
     [
         (
-            TABLE.format("t", 'Column("id", Integer), Column("b", Integer, Computed("id + 1", persisted=True))'),
-            TABLE.format(
-                "t", f'Column("id", BigInteger{WIDE}), Column("b", Integer, Computed("id + 1", persisted=True))'
-            ),
+            TABLE.format("t", f'Column("id", Integer), {NEXT}'),
+            TABLE.format("t", f'Column("id", BigInteger{WIDE}), {NEXT}'),
             "column public.t.b is computed of it",
         ),
         (
