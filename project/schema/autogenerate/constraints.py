@@ -105,6 +105,8 @@ def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
     names, table = ", ".join(shown(key.name) for key in known), shown(constraint.referred)
     if change.back:
         raise RefusedError(f"The rows of {table} are gone, to which {names} refers.")
+    if any(change.before.items[key].attributes["nullable"] for key in known):
+        return  # all may be NULL
     raise RefusedError(
         f"{table} is new and has no rows, and those that are there refer to it by {names}: add"
         " it, and fill it, in migrations before."

@@ -23,6 +23,7 @@ SEED, ROWS = 1, 8
 #: Classes of SQLSTATE with which rows refuse: a constraint that is new, and a type that they do not
 #: fit. Whether any does in production, only the rows there can tell ("PostgreSQL Error Codes").
 CONSTRAINTS, VALUES = "23", "22"
+FOREIGN_KEY = "23503"
 
 #: What few columns hold, and no whole number can be.
 NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to ")
@@ -213,6 +214,8 @@ def _failed(function: str, error: SourceError) -> UnprovedError:
             f' With info={{"using": "<SQL>"}} on {column}, which says how the new values are made,'
             " it is written without a way back."
         )
+    elif state == FOREIGN_KEY and function == "upgrade":
+        hint = " What they refer to is not there by then: add it, with its rows, in migrations before."
     elif NO_VALUE.search(reason):
         hint = " Its backfill makes NULL of some: give those a value as well, as coalesce(…) does."
     elif state.startswith(VALUES):
