@@ -134,19 +134,19 @@ IN_PARTS = re.compile(
 
 @pytest.mark.parametrize("edit", [e for e in EDITS if IN_PARTS.search(e.name)], ids=str)
 def test_a_migration_that_failed_anywhere_is_simply_run_again(workshop: Bench, edit: Edit) -> None:
-    failing_in_turn(workshop, edit)
+    failing_in_turn(workshop, workshop.of_models(edit.before, edit.after))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_any_migration_that_failed_is_simply_run_again(workshop: Bench, edit: Edit) -> None:
     if not edit.refused:
-        failing_in_turn(workshop, edit)
+        failing_in_turn(workshop, workshop.of_models(edit.before, edit.after))
 
 
-def failing_in_turn(workshop: Bench, edit: Edit) -> None:
+def failing_in_turn(workshop: Bench, declared: Declared) -> None:
     """Fail at each statement in turn, and run the migration again."""
-    written = workshop.written(workshop.of_models(edit.before, edit.after))
+    written = workshop.written(declared)
     url = workshop.urls[0]
     for function in ("upgrade", "downgrade")[: 1 if written.proposal.irreversible else 2]:
         workshop.again()
@@ -223,6 +223,28 @@ def test_many_models_become_others(
     comes_out_right(workshop, before, after)
 
 
+@pytest.mark.thorough
+@given(before=generated.models(), after=generated.models())
+@settings(max_examples=40, phases=[Phase.generate])
+def test_a_migration_between_any_models_is_simply_run_again(
+    workshop: Bench, before: sa.MetaData, after: sa.MetaData
+) -> None:
+    declared = workshop.of_metadata(before, after)
+    try:
+        failing_in_turn(workshop, declared)
+    except RefusedError:
+        reject()
+    except Exception as error:
+        told(error, before, after)
+        raise
+
+
+def told(error: Exception, *models: sa.MetaData) -> None:
+    """Have a failure show its models, which Hypothesis does not."""
+    for metadata in models:
+        error.add_note(statements_of(metadata))
+
+
 def comes_out_right(workshop: Bench, before: sa.MetaData, after: sa.MetaData) -> None:
     """Prove a migration, or see it refused for a reason that a developer agrees with."""
     try:
@@ -232,8 +254,7 @@ def comes_out_right(workshop: Bench, before: sa.MetaData, after: sa.MetaData) ->
     try:
         assert re.search(f"{REFUSALS}|{ALONE}", refusal_of(workshop, declared))
     except Exception as error:
-        for metadata in (before, after):
-            error.add_note(statements_of(metadata))
+        told(error, before, after)
         raise
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from project.schema.catalog.dependencies import Dependencies
 from project.schema.snapshot import Item, Key, Snapshot
 
 #: A table's path: schema and name.
 Path = tuple[str, ...]
+
+#: How rows are written: in one go, or beside requests, in all parts of a table if it has some.
+Manner = Literal["at once", "beside", "in parts"]
 
 
 class RefusedError(Exception):
@@ -93,12 +97,25 @@ class Change:
     def online(self, table: Path) -> bool:
         """Tell whether requests go on while a table is changed.
 
-        A table that the migration makes has no rows and nobody knows it. On a partitioned one,
-        PostgreSQL builds no index concurrently.
+        A table that the migration makes has no rows and nobody knows it.
         """
-        item = self.before.items.get(Key("table", table[:2]))
         plain = table[:2] in self.hints.plain or ("*",) in self.hints.plain
-        return item is not None and item.attributes.get("partitioned by") is None and not plain
+        return Key("table", table[:2]) in self.before.items and not plain
+
+    def partitioned(self, table: Path) -> str:
+        """Return by what the rows of a table are told apart, with which it is in parts; or none."""
+        item = self.before.items.get(Key("table", table[:2]))
+        return str((item and item.attributes.get("partitioned by")) or "")
+
+    def manner(self, table: Path) -> Manner:
+        """Tell how the rows of a table are written."""
+        if not self.online(table):
+            return "at once"
+        return "in parts" if self.partitioned(table) else "beside"
+
+    def concurrent(self, table: Path) -> bool:
+        """Tell whether indexes and keys are made beside requests: of a partitioned table, none."""
+        return self.online(table) and not self.partitioned(table)
 
 
 def differing(before: Item, after: Item) -> set[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from project.schema.autogenerate import conversions, filling, numbering, rank, types
 from project.schema.autogenerate.change import Change, MissingValueError, differing
+from project.schema.autogenerate.counting import counting, uncommon
 from project.schema.autogenerate.definitions import path, strings
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import (
@@ -52,7 +53,7 @@ def written(item: Item, snapshot: Snapshot, *, numbered: bool = False) -> str | 
     arguments = [literal(item.key.name[-1]), type_]
     serial = attributes.get("default") == "next number"
     if attributes.get("identity"):
-        options = numbering.uncommon(numbering.counting(attributes))
+        options = uncommon(counting(attributes))
         always = {"always": True} if attributes["identity"] == "always" else {}
         arguments.append(call("sa.Identity", **always, **options))
     if attributes.get("generated"):
@@ -112,6 +113,9 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
     elif default is not None and (value or (online and item.key in change.volatile)):
         later = [default_set(item.key, types.default(item))]
         value = value or default
+    elif attributes.get("identity") and existed and online:
+        yield from _identified(item, change)
+        return
     elif attributes.get("generated") or attributes.get("identity"):
         value = None
     required = not attributes["nullable"] and not attributes.get("identity")
@@ -136,9 +140,19 @@ def _with_values(item: Item, change: Change) -> Iterator[Step]:
     if value is None:
         yield from filling.lost(item, change)
     elif required:
-        yield from filling.required(item.key, value, online=online)
+        yield from filling.required(item.key, value, change.manner(table))
     else:
-        yield from filling.filled(item.key, value, online=online)
+        yield from filling.filled(item.key, value, change.manner(table))
+
+
+def _identified(item: Item, change: Change) -> Iterator[Step]:
+    """Add an identity beside requests: the rows get their numbers of a sequence that then goes."""
+    plain = {k: v for k, v in item.attributes.items() if k not in NUMBERING} | {"nullable": True}
+    yield _add(replace(item, attributes=plain), change)
+    make, number, replace_by_identity = numbering.lent(item, change)
+    yield from make
+    yield from filling.required(item.key, number, change.manner(item.key.name))
+    yield replace_by_identity
 
 
 def _add(item: Item, change: Change) -> Step:
@@ -146,7 +160,7 @@ def _add(item: Item, change: Change) -> Step:
     *schema, table, _ = item.key.name
     stored = item.attributes.get("generated when") == "stored"
     why = ""
-    if change.online(item.key.name[:2]) and (stored or item.attributes.get("identity")):
+    if change.online(item.key.name[:2]) and stored:
         why = "Rewrites the table while nobody can use it: PostgreSQL has no other way."
     if column is None:
         sql = f"ALTER TABLE {dotted(item.key.name[:2])} ADD COLUMN {{}}{spelled(item)}"
@@ -253,7 +267,7 @@ def _altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
         if setting in names:
             yield _setting(after.key, setting, old.get(setting), new.get(setting))
     if "not null validated" in names and new.get("not null validated") is None:
-        yield from filling.required(after.key, None, online=True)
+        yield from filling.required(after.key, None, "beside")
     yield from numbering.sequence_altered(before, after, change)
     yield from _not_null_altered(before, after)
     if "comment" in names:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, RefusedError, differing
 from project.schema.autogenerate.definitions import Constraint, parse, python, strings, with_
-from project.schema.autogenerate.indexes import let_go, released, removed, repeating, set_up
+from project.schema.autogenerate.indexes import (
+    let_go,
+    on_all_parts,
+    released,
+    removed,
+    repeating,
+    set_up,
+)
 from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, executed
 from project.schema.autogenerate.text import (
@@ -74,11 +81,13 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     online = change.online(item.key.name[:2])
     if constraint is not None and constraint.kind == "foreign":
         _refuse_orphans(item, constraint, change)
-        # It also locks the table that it refers to.
+        # It also locks the table that it refers to. That of a partitioned table can be validated
+        # later since PostgreSQL 18.
         online = online or change.online(constraint.referred)
+        online = online and not change.partitioned(item.key.name[:2])
     later = definition.endswith(("NOT VALID", "NOT ENFORCED"))
     keyed = constraint is not None and constraint.kind in {"primary", "unique"}
-    if constraint is not None and keyed and online:
+    if constraint is not None and keyed and change.concurrent(item.key.name[:2]):
         yield from _through_an_index(item, constraint, item.key.name[-1], change)
     elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
         yield from _validated_later(item, constraint, item.key, change)
@@ -87,7 +96,9 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
         yield _as_sql(item, item.key, f"{definition}{_stored(item)}", why)
     else:
         add = operation(item.key, constraint)
-        why = _EXCLUDING if online and constraint.kind == "exclude" else ""
+        why = on_all_parts(item.key.name[:2], change)
+        if online and constraint.kind == "exclude":
+            why = _EXCLUDING
         again = _again(item.key, constraint, change) + add
         yield Step(add, rank.ADD_CONSTRAINT, why=why, again=again)
 
@@ -105,6 +116,8 @@ def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
     names, table = ", ".join(shown(key.name) for key in known), shown(constraint.referred)
     if change.back:
         raise RefusedError(f"The rows of {table} are gone, to which {names} refers.")
+    if any(change.before.items[key].attributes["nullable"] for key in known):
+        return  # all may be NULL
     raise RefusedError(
         f"{table} is new and has no rows, and those that are there refer to it by {names}: add"
         " it, and fill it, in migrations before."
@@ -326,7 +339,8 @@ def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
     if was is None or becomes is None or was.kind != becomes.kind or was.kind == "exclude":
         return None
     needed = any(before.key in built for built in change.built_before.values())
-    if not change.online(after.key.name[:2]) or needed or not after.attributes["validated"]:
+    safe = change.online if becomes.kind == "check" else change.concurrent
+    if not safe(after.key.name[:2]) or needed or not after.attributes["validated"]:
         return None
     if becomes.kind == "foreign":
         _refuse_orphans(after, becomes, change)

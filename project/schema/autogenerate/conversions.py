@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 import psycopg
 
 from project.schema.autogenerate import rank, types
-from project.schema.autogenerate.change import Change, Conversion, Hints, differing
+from project.schema.autogenerate.change import Change, Conversion, Hints, RefusedError, differing
 from project.schema.autogenerate.probing import rewrites
 from project.schema.autogenerate.step import Code, Once, Step, alter_column, execute, executed
-from project.schema.autogenerate.text import dotted, literal, quoted, string
+from project.schema.autogenerate.text import dotted, literal, named, quoted, shown, string
 from project.schema.snapshot import Difference, Item, Key, Snapshot
 
 TEXT = re.compile(r"text|character varying.*|character\(.*|public\.citext|name")
@@ -126,6 +126,12 @@ def _through_text(old: str, new: str, value: str) -> str:
 def retyped(before: Item, after: Item, change: Change) -> Iterator[Step]:
     """Change a type; a default that does not fit the new one goes first, and the new one comes."""
     found = change.conversions[after.key]
+    if named(after.key.name[-1], change.partitioned(after.key.name)):
+        raise RefusedError(
+            f"The type of {shown(after.key.name)} cannot be changed in place, for its table is"
+            " partitioned by it: make a new table, copy the rows and swap the names, in steps"
+            " written by hand."
+        )
     default, following = before.attributes.get("default"), after.attributes.get("default")
     own = {None, "next number"}
     moves = default not in own and (found.using is not None or default != following)

@@ -62,7 +62,7 @@ def _is_late(item: Item, order: Sequence[Path], change: Change) -> bool:
     if found is None or found.kind != "foreign":
         return False
     if found.referred not in order:
-        return change.online(found.referred) and any(
+        return change.concurrent(found.referred) and any(
             key.kind == "constraint" and constraints.is_made(key, change)
             for key in change.built_after.get(item.key, ())
         )

@@ -20,7 +20,7 @@ import psycopg
 
 from project.schema import rows
 from project.schema.autogenerate import between, columns, filling, numbering, objects, rank, renames
-from project.schema.autogenerate.change import Hints, Path
+from project.schema.autogenerate.change import Hints, Manner, Path
 from project.schema.autogenerate.expansion import Expansion, inexpansible, refers
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.migration import Migration, proved
@@ -91,18 +91,20 @@ def _ways(
     """Yield of each revision the way there and the way back."""
     column, new, becomes = expansion.column, expansion.new, expansion.becomes
     old, other = quoted(column.name[-1]), quoted(new.name[-1])
-    online = column.name[:2] not in declared.hints.plain and ("*",) not in declared.hints.plain
+    at_once = {column.name[:2], ("*",)} & set(declared.hints.plain)
+    parts = bench.before.catalog.items[Key("table", column.name[:2])].attributes["partitioned by"]
+    manner: Manner = "at once" if at_once else "in parts" if parts else "beside"
     named = f"SELECT {other} AS {quoted(becomes.name[-1])}"
     turned = f"(SELECT {expansion.back} FROM ({named}) AS old)"
     yield _Way(), _Way()
     # One that becomes NOT NULL is filled for that.
-    filled = filling.filled(new, expansion.forth, online=online, among=f"{old} IS NOT NULL")
+    filled = filling.filled(new, expansion.forth, manner, among=f"{old} IS NOT NULL")
     required = not bench.after.catalog.items[becomes].attributes["nullable"]
     yield _Way(() if required else tuple(filled), {new.name: expansion.forth}), _Way()
     restored = [*_given_back(expansion, bench)]
     required = not bench.before.catalog.items[column].attributes["nullable"]
     if not required:
-        restored += filling.filled(column, turned, online=online, among=f"{other} IS NOT NULL")
+        restored += filling.filled(column, turned, manner, among=f"{other} IS NOT NULL")
     contracted = [*_changed_over(expansion, bench)]
     yield _Way(contracted), _Way(restored, {column.name: turned})
 
@@ -117,12 +119,13 @@ def _names(expansion: Expansion) -> Iterator[Rename]:
 
 def _changed_over(expansion: Expansion, bench: Workbench) -> Iterator[Step]:
     """Let the old column go, and give the new one its names."""
-    column = expansion.column
+    column, before = expansion.column, bench.before.catalog.items
     steps = [
         # First, as requests do: they lock what refers to the table before the table.
         *(_let_go(key, rank.DROP_FOREIGN_KEY) for key in expansion.referring),
         *chain.from_iterable(
-            objects.dropped(bench.before.catalog.items[key]) for key in expansion.programs
+            [_drop(key)] if key.kind == "column" else objects.dropped(before[key])
+            for key in expansion.programs
         ),
         execute(
             f"DROP TRIGGER {expansion.trigger} ON {dotted(column.name[:2])}", rank.DROP_PROGRAM

@@ -7,7 +7,7 @@ from project.schema.autogenerate.change import Hints, RefusedError
 from project.schema.autogenerate.conversions import conversions
 from project.schema.autogenerate.definitions import parse
 from project.schema.autogenerate.hints import Declared, to_do
-from project.schema.autogenerate.text import cut, dotted, quoted, shown
+from project.schema.autogenerate.text import cut, dotted, named, quoted, shown
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.snapshot import Difference, Item, Key, Snapshot
 
@@ -96,7 +96,8 @@ def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
         programs = _programs(column, bench.before, renamed=column != becomes)
         remade = _programs(becomes, bench.after, renamed=column != becomes)
         itself = {becomes, *parts, *taken, *programs, *remade}
-        _refuse_more({d.key for d in differing} - itself, column, bench)
+        strange = {d.key for d in differing} - itself
+        _refuse_more({key for key in strange if not _is_of_part(key, bench)}, column, bench)
         items = after.items
         return Expansion(
             column,
@@ -110,6 +111,12 @@ def wanted(bench: Workbench, declared: Declared) -> Expansion | None:
             before.items.keys(),
         )
     return None
+
+
+def _is_of_part(key: Key, bench: Workbench) -> bool:
+    """Tell whether a column is one that a partition has of its whole."""
+    item = bench.before.catalog.items.get(key) or bench.after.catalog.items[key]
+    return key.kind == "column" and bool(item.attributes["inherited"])
 
 
 def _refuse_more(strange: Collection[Key], column: Key, bench: Workbench) -> None:
@@ -188,30 +195,45 @@ def _parts(column: Key, side: Side) -> set[Key]:
         raise inexpansible(column, "it is computed, and so written for all rows as it is added")
     if attributes.get("inherited"):
         raise inexpansible(column, "it is inherited: expand that of the parent")
-    if items[Key("table", column.name[:2])].attributes.get("partitioned by"):
-        raise inexpansible(
-            column,
-            "its table is partitioned, on all of which PostgreSQL builds no index and validates no"
-            " foreign key beside requests",
-        )
+    by = items[Key("table", column.name[:2])].attributes.get("partitioned by")
+    if named(column.name[-1], str(by or "")):
+        raise inexpansible(column, "its table is partitioned by it")
     found = set()
     for key, built in side.built.items():
         itself = key in {column, Key("table", column.name[:2])}
         if column not in built or itself or key not in items or key.kind in PROGRAMS:
             continue
-        if key.kind == "column":
-            raise inexpansible(
-                column,
-                f"{key} is computed of it, and would be written for all rows: drop that before, and"
-                " add it again after, in migrations of their own",
-            )
-        own = key.kind in {"index", "constraint"} and key.name[:2] == column.name[:2]
-        if not own and not refers(key, column, side.catalog):
-            raise inexpansible(column, f"{key} is built on it")
-        if items[key].attributes.get("inherited"):
-            raise inexpansible(column, f"{key} is one of a partition")
+        if is_virtual(key, side.catalog):
+            continue
+        if reason := _unbuildable(key, column, side.catalog, parts=bool(by)):
+            raise inexpansible(column, reason)
         found.add(key)
     return found
+
+
+def _unbuildable(key: Key, column: Key, catalog: Snapshot, *, parts: bool) -> str:
+    """Say why something cannot be built on another column beside requests; empty if it can."""
+    if key.kind == "column":
+        return (
+            f"{key} is computed of it, and would be written for all rows: drop that before, and"
+            " add it again after, in migrations of their own"
+        )
+    own = key.kind in {"index", "constraint"} and key.name[:2] == column.name[:2]
+    if not own and not refers(key, column, catalog):
+        return f"{key} is built on it"
+    if catalog.items[key].attributes.get("inherited"):
+        return f"{key} is one of a partition"
+    if parts and not _is(key, "CHECK", catalog.items):
+        return (
+            f"its table is partitioned, on all of which PostgreSQL makes nothing like {key}"
+            " beside requests"
+        )
+    return ""
+
+
+def is_virtual(key: Key, catalog: Snapshot) -> bool:
+    """Tell whether something is a column that is computed as it is read, and has no rows."""
+    return key.kind == "column" and catalog.items[key].attributes.get("generated when") == "virtual"
 
 
 #: What holds no rows, and is made anew when the names change over.
@@ -219,7 +241,7 @@ PROGRAMS = {"view", "policy", "rule", "trigger"}
 
 
 def _programs(column: Key, side: Side, *, renamed: bool) -> list[Key]:
-    """Find what is made of a column, and of that again; each comes before what it is built on.
+    """Find what is made of a column and has no rows, and of that again, each before its source.
 
     Args:
         column: The column.
@@ -236,9 +258,11 @@ def _programs(column: Key, side: Side, *, renamed: bool) -> list[Key]:
         for dependent, built in sorted(side.built.items()):
             if key not in built or dependent in order or dependent not in side.catalog.items:
                 continue
-            if dependent.kind in PROGRAMS:
+            if dependent.kind in PROGRAMS or is_virtual(dependent, side.catalog):
                 visit(dependent)
                 order.append(dependent)
+            elif is_virtual(key, side.catalog):
+                raise inexpansible(column, f"{dependent} is built on {key}")
             elif key.kind == "view" and dependent.kind == "function":
                 raise inexpansible(column, f"{dependent} is built on it")
 

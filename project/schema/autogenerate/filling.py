@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from project.schema.autogenerate import rank
-from project.schema.autogenerate.change import Change, MissingValueError
+from project.schema.autogenerate.change import Change, Manner, MissingValueError
 from project.schema.autogenerate.standin import stand_in
 from project.schema.autogenerate.step import Step, alter_column, alter_table, execute
 from project.schema.autogenerate.text import cut, dotted, quoted, shown, string
@@ -29,7 +29,6 @@ def nullability(item: Item, change: Change) -> Iterator[Step]:
     if item.attributes["nullable"]:
         yield alter_column(item.key, rank.ALTER_COLUMN, nullable=True)
         return
-    online = change.online(item.key.name[:2])
     value = change.hints.backfill.get(item.key.name)
     default = item.attributes.get("default")
     if value is None and default not in {None, "next number"}:
@@ -40,7 +39,7 @@ def nullability(item: Item, change: Change) -> Iterator[Step]:
             f"{shown(item.key.name)} becomes NOT NULL, and rows that are NULL would refuse. Say"
             ' what they become with info={"backfill": "<SQL>"} in the model.',
         )
-    yield from required(item.key, value, online=online)
+    yield from required(item.key, value, change.manner(item.key.name))
 
 
 def lost(item: Item, change: Change) -> Iterator[Step]:
@@ -52,26 +51,26 @@ def lost(item: Item, change: Change) -> Iterator[Step]:
     """
     value = stand_in(item, change)
     why = "The values are lost: these fit."
-    yield from required(item.key, value, online=change.online(item.key.name[:2]), why=why)
+    yield from required(item.key, value, change.manner(item.key.name), why=why)
 
 
-def required(key: Key, value: str | None, *, online: bool, why: str = "") -> Iterator[Step]:
+def required(key: Key, value: str | None, manner: Manner, *, why: str = "") -> Iterator[Step]:
     """Make a column NOT NULL; under traffic through a check, whose validation blocks nobody.
 
     Args:
         key: The column.
         value: What rows get that have none; None if all have one.
-        online: Whether requests go on meanwhile.
+        manner: How rows are written.
         why: Where the value comes from.
 
     """
-    if not online:
+    if manner == "at once":
         if value is not None:
-            yield from filled(key, value, online=False, why=why)
+            yield from filled(key, value, manner, why=why)
         yield alter_column(key, rank.REQUIRE, nullable=False)
         return
     if value is not None:
-        yield from filled(key, value, online=True, why=why)
+        yield from filled(key, value, manner, why=why)
     check = quoted(cut(f"{key.name[-1]}_is_not_null"))
     drop = f"DROP CONSTRAINT IF EXISTS {check}"
     yield alter_table(
@@ -95,7 +94,9 @@ def _update(key: Key, value: str) -> str:
     return f"UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"
 
 
-def filled(key: Key, value: str, *, online: bool, why: str = "", among: str = "") -> Iterator[Step]:
+def filled(
+    key: Key, value: str, manner: Manner, *, why: str = "", among: str = ""
+) -> Iterator[Step]:
     """Give a value to the rows that have none.
 
     Under traffic, in transactions of a thousand rows or two, so that none waits long for another; a
@@ -105,16 +106,20 @@ def filled(key: Key, value: str, *, online: bool, why: str = "", among: str = ""
     Args:
         key: The column.
         value: SQL, of other columns of the row.
-        online: Whether requests go on meanwhile.
+        manner: How rows are written.
         why: Where the value comes from.
         among: A condition of rows that have a value to get; all have one without it.
 
     """
     also = f" AND {among}" if among else ""
-    if not online:
+    if manner == "at once":
         yield execute(_update(key, value) + also, rank.BACKFILL, why=why)
         return
     table, column = dotted(key.name[:2]), quoted(key.name[-1])
+    size = f"pg_relation_size({string(table)})"
+    if manner == "in parts":
+        largest = "SELECT max(pg_relation_size(relid)) FROM pg_partition_tree"
+        size = f"({largest}({string(table)}))"
     yield execute(
         f"""\
 DO $$
@@ -124,7 +129,7 @@ DECLARE
     missed bigint;
 BEGIN
     FOR look IN 1..{LOOKS} LOOP
-        blocks := pg_relation_size({string(table)}) / current_setting('block_size')::int;
+        blocks := {size} / current_setting('block_size')::int;
         missed := 0;
         FOR block IN 0..blocks BY {BLOCKS} LOOP
             UPDATE {table} SET {column} = {value}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from project.schema.autogenerate import rank
-from project.schema.autogenerate.change import Change, RefusedError, differing
+from project.schema.autogenerate.change import Change, Path, RefusedError, differing
 from project.schema.autogenerate.definitions import (
     Index,
     parse_index,
@@ -40,7 +40,7 @@ def added(item: Item, change: Change) -> Iterator[Step]:
 
 def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
     *schema, table, _ = item.key.name
-    online = change.online(item.key.name[:2])
+    online = change.concurrent(item.key.name[:2])
     # The server prints ONLY of any index of a partitioned table; one that is complete is not.
     only = bool(item.attributes.get("on this table only")) and not item.attributes["valid"]
     index = parse_index(item)
@@ -54,8 +54,16 @@ def _made(item: Item, change: Change, name: str) -> Iterator[Step]:
         yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
     create = operation(item, index, name, online=online)
     why = repeating(item, index.parts, index) if online and item.attributes["unique"] else ""
+    why = why or on_all_parts(item.key.name[:2], change)
     again = "" if online else f"{_drop(item.key, if_exists=True)}\n{create}"
     yield Step(create, _rank(item, change), alone=online, why=why, again=again)
+
+
+def on_all_parts(table: Path, change: Change) -> str:
+    """Say that something is built on all parts of a table, and who waits for it."""
+    if not (change.online(table) and change.partitioned(table)):
+        return ""
+    return "On all partitions, while nobody can write: PostgreSQL has no other way for all at once."
 
 
 def operation(item: Item, index: Index, name: str, *, online: bool) -> str:
@@ -207,7 +215,7 @@ def _drop(key: Key, *, concurrently: bool | None = None, if_exists: bool | None 
 
 def dropped(item: Item, change: Change) -> Iterator[Step]:
     """Drop an index; under traffic without a lock that others wait for."""
-    if change.online(item.key.name[:2]):
+    if change.concurrent(item.key.name[:2]):
         position = rank.CREATE_INDEX - 1
         constraint = Key("constraint", item.key.name)
         if constraint in change.after.items:
@@ -237,7 +245,7 @@ def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
             for key, built in change.built_before.items()
         )
         anew = needed or names & {"valid", "on this table only"} or parse_index(after) is None
-        if anew or not change.online(after.key.name[:2]):
+        if anew or not change.concurrent(after.key.name[:2]):
             return None
         return _replaced(before, after, change)
     steps = list(set_up(after, names))

@@ -1,11 +1,21 @@
 """Columns that number their rows: identities, and sequences of their own as ``SERIAL`` has them."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Change, Path, RefusedError, differing
+from project.schema.autogenerate.counting import (
+    GREATEST,
+    WORDS,
+    counted,
+    counting,
+    options,
+    recounted,
+    restarted,
+    retyped,
+    uncommon,
+)
 from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.step import (
     Code,
@@ -17,34 +27,7 @@ from project.schema.autogenerate.step import (
     set_column,
 )
 from project.schema.autogenerate.text import cut, dotted, quoted, sql_text, string
-from project.schema.snapshot import Item, Key, Value
-
-#: How a sequence counts, as the snapshot has it.
-COUNTING = re.compile(
-    r"(?P<type>\w+) from (?P<start>-?\d+) by (?P<increment>-?\d+)"
-    r" within (?P<minvalue>-?\d+) (?P<maxvalue>-?\d+) cache (?P<cache>\d+)(?P<cycle> cycle)?"
-)
-
-#: The greatest number of each type, where a sequence ends unless told otherwise.
-GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-
-LEAST = {type_: -greatest - 1 for type_, greatest in GREATEST.items()}
-
-#: What SQL calls each option.
-WORDS = {
-    "increment": "INCREMENT BY",
-    "minvalue": "MINVALUE",
-    "maxvalue": "MAXVALUE",
-    "start": "START WITH",
-    "cache": "CACHE",
-}
-
-
-def counting(attributes: Mapping[str, Value]) -> dict[str, str]:
-    """Return how a column counts: type, start, increment, minvalue, maxvalue, cache, cycle."""
-    found = COUNTING.fullmatch(str(attributes["numbered by"]))
-    assert found is not None, attributes  # noqa: S101
-    return {name: value or "" for name, value in found.groupdict().items()}
+from project.schema.snapshot import Item, Key
 
 
 def sequence_name(item: Item) -> Path:
@@ -54,57 +37,6 @@ def sequence_name(item: Item) -> Path:
         return path(str(given))
     schema, table, column = item.key.name
     return schema, f"{table}_{column}_seq"
-
-
-def counted(counts: Mapping[str, str]) -> str:
-    """Write for ``CREATE SEQUENCE`` how one counts, where it is not as any would."""
-    type_ = [f"AS {counts['type']}"] if counts["type"] != "bigint" else []
-    return " ".join(["", *type_, *_options(counts)])
-
-
-def _options(counts: Mapping[str, str]) -> list[str]:
-    options = uncommon(counts)
-    cycle = ["CYCLE"] if options.pop("cycle", False) else []
-    return [*(f"{WORDS[name]} {value}" for name, value in options.items()), *cycle]
-
-
-def recounted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
-    """Write for ``ALTER SEQUENCE`` what is to be counted otherwise; nothing where nothing is."""
-    words = [f"AS {becomes['type']}"] if was["type"] != becomes["type"] else []
-    follows = retyped(was, becomes["type"])
-    words += [f"{word} {becomes[n]}" for n, word in WORDS.items() if follows[n] != becomes[n]]
-    if was["cycle"] != becomes["cycle"]:
-        words.append("CYCLE" if becomes["cycle"] else "NO CYCLE")
-    return " ".join(words) + restarted(was, becomes)
-
-
-def retyped(counts: Mapping[str, str], type_: str) -> dict[str, str]:
-    """Return how a sequence counts once it has another type.
-
-    A limit that is the old type's own becomes the new one's ("ALTER SEQUENCE", AS).
-    """
-    follows = {**counts, "type": type_}
-    for name, extreme in (("maxvalue", GREATEST), ("minvalue", LEAST)):
-        if counts[name] == str(extreme[counts["type"]]):
-            follows[name] = str(extreme[type_])
-    return follows
-
-
-def uncommon(counts: Mapping[str, str]) -> dict[str, int | bool]:
-    """Return how a sequence counts, where it is not as any would."""
-    falling = counts["increment"].startswith("-")
-    greatest = GREATEST[counts["type"]]
-    common = {
-        "start": counts["maxvalue"] if falling else counts["minvalue"],
-        "increment": "1",
-        "minvalue": str(-greatest - 1 if falling else 1),
-        "maxvalue": str(-1 if falling else greatest),
-        "cache": "1",
-    }
-    found: dict[str, int | bool] = {
-        name: int(counts[name]) for name, value in common.items() if counts[name] != value
-    }
-    return found | ({"cycle": True} if counts["cycle"] else {})
 
 
 def is_serial(item: Item) -> bool:
@@ -126,7 +58,7 @@ def kind(item: Item) -> str:
 
 def identity(item: Item) -> str:
     """Write an identity in SQL."""
-    listed = " ".join(_options(counting(item.attributes)))
+    listed = " ".join(options(counting(item.attributes)))
     return f"GENERATED {kind(item)} AS IDENTITY{f' ({listed})' if listed else ''}"
 
 
@@ -144,13 +76,6 @@ def within(sequence: Path, was: Mapping[str, str], becomes: Mapping[str, str]) -
             rank.ALTER_COLUMN,
             why="A sequence that has not come so far begins within its new limits.",
         )
-
-
-def restarted(was: Mapping[str, str], becomes: Mapping[str, str]) -> str:
-    """Return what lets a sequence begin anew, where none of its numbers is allowed any more."""
-    beyond = int(becomes["minvalue"]) > int(was["maxvalue"])
-    below = int(becomes["maxvalue"]) < int(was["minvalue"])
-    return " RESTART" if beyond or below else ""
 
 
 def altered(before: Item, after: Item, change: Change) -> Iterator[Step]:
@@ -345,6 +270,43 @@ def made(item: Item, change: Change) -> Iterator[Step]:
     yield execute(create.format(""), rank.ALTER_COLUMN, again=again)
     yield execute(f"ALTER SEQUENCE {sequence} OWNED BY {dotted(item.key.name)}", rank.ALTER_COLUMN)
     yield _default(item.key, f"nextval({string(sequence)}::regclass)")
+
+
+def lent(item: Item, change: Change) -> tuple[list[Step], str, Step]:
+    """Number rows that are there by a sequence, until the column is an identity.
+
+    Args:
+        item: The column; it was added without.
+        change: What it is part of.
+
+    Returns:
+        What makes the sequence the column's default, a number of it as SQL, and what makes an
+        identity of the column, which goes on with its numbers.
+
+    """
+    table, column = dotted(item.key.name[:2]), quoted(item.key.name[-1])
+    schema, own = sequence_name(item)
+    sequence = dotted((schema, cut(f"{own}_lent")))
+    alter = f"ALTER TABLE {table} ALTER COLUMN {column}"
+    number = f"nextval({string(sequence)}::regclass)"
+    still = _where(item.key, "attidentity = ''")
+    create = f"CREATE {_stored(item, change)}SEQUENCE {{}}{sequence}"
+    create += counted(counting(item.attributes))
+    default = f"{alter} SET DEFAULT {number}"
+    make = [
+        execute(create.format(""), rank.ALTER_COLUMN, again=create.format("IF NOT EXISTS ")),
+        execute(default, rank.ALTER_COLUMN, again=Once(still, (default,))),
+    ]
+    where = f"{string(table)}, {string(item.key.name[-1])}"
+    go_on = f"setval(pg_get_serial_sequence({where}), last_value, is_called) FROM {sequence}"
+    before, drop = (f"{alter} DROP DEFAULT", _identified(item)), f"DROP SEQUENCE {sequence}"
+    last = Step(
+        "\n".join(executed(statement) for statement in (*before, f"SELECT {go_on}", drop)),
+        rank.REQUIRE + 1,
+        why="It goes on with its numbers.",
+        again=Once(still, (*before, f"PERFORM {go_on}", drop)),
+    )
+    return make, number, last
 
 
 def _go_on(item: Item) -> Step:

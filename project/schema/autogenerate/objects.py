@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from project.schema.autogenerate import programs, rank, typedefs
 from project.schema.autogenerate.change import Change, RefusedError, differing
-from project.schema.autogenerate.numbering import counted, recounted, within
+from project.schema.autogenerate.counting import counted, recounted
+from project.schema.autogenerate.numbering import within
 from project.schema.autogenerate.step import Step, execute
 from project.schema.autogenerate.text import dotted, quoted, string
 from project.schema.snapshot import Item, Key

@@ -24,7 +24,7 @@ RELATIONS = {
 
 @dataclass(frozen=True)
 class Action:
-    """What happens to one object: "create", "drop", "alter" or "detach", step by step."""
+    """What happens to one object: "create", "drop" or "alter", step by step."""
 
     what: str
     key: Key
@@ -94,7 +94,6 @@ def ordered(actions: Sequence[Action], change: Change) -> list[Step]:
     order.by_whole()
     order.by_name()
     order.by_persistence(change)
-    order.by_partition(change)
     order.by_words(change)
     return _sorted(order)
 
@@ -192,19 +191,6 @@ class _Order:
             maker = self.provider(key)
             if (key.name[:2] == table.name) != lasts or ("alter", key) not in self.numbers:
                 self.before(number, maker)
-
-    def by_partition(self, change: Change) -> None:
-        """Make room for partitions, and put rows into them once they are there."""
-        for verb, key in self.numbers:
-            if verb != "detach":
-                continue
-            whole = change.before.items[key].attributes["partition of"]
-            for other in change.after.of_kind("table"):
-                if other.attributes.get("partition of") == whole:
-                    for what in ("create", "alter"):
-                        taker = self.numbers.get((what, other.key))
-                        self.before(self.numbers["detach", key], taker)
-                        self.before(taker, self.numbers.get(("drop", key)))
 
     def by_words(self, change: Change) -> None:
         """Keep what a developer's words make new values of, until they have."""

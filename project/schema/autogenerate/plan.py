@@ -104,8 +104,6 @@ def _drops(drops: Collection[Key], anew: Collection[Key], change: Change) -> Ite
             steps = [*_defaults(key, None, change), *_dropped(change.before.items[key], change)]
             if steps and key not in anew and not change.back:
                 steps[0] = _cautioned(steps[0], key)
-            if key in change.handed_over:
-                yield Action("detach", key, (steps.pop(0),))
             yield Action("drop", key, tuple(steps))
     yield from _circular(gone, change)
 

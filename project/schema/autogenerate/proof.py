@@ -23,6 +23,7 @@ SEED, ROWS = 1, 8
 #: Classes of SQLSTATE with which rows refuse: a constraint that is new, and a type that they do not
 #: fit. Whether any does in production, only the rows there can tell ("PostgreSQL Error Codes").
 CONSTRAINTS, VALUES = "23", "22"
+FOREIGN_KEY, UNIQUE = "23503", "23505"
 
 #: What few columns hold, and no whole number can be.
 NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to ")
@@ -206,25 +207,35 @@ def _reason(error: SourceError) -> str:
 def _failed(function: str, error: SourceError) -> UnprovedError:
     reason, state = _reason(error), str(error.sqlstate)
     found = CONVERSION.search(error.details)
-    column = ".".join(found.groups()) if found else "the column"
-    hint = ""
-    if state.startswith(VALUES) and function == "downgrade":
-        hint = (
-            f' With info={{"using": "<SQL>"}} on {column}, which says how the new values are made,'
-            " it is written without a way back."
-        )
-    elif NO_VALUE.search(reason):
-        hint = " Its backfill makes NULL of some: give those a value as well, as coalesce(…) does."
-    elif state.startswith(VALUES):
-        hint = (
-            f' Say what becomes of rows that do not fit: info={{"using": "<SQL>"}} on {column},'
-            ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
-        )
+    hint = _hint(function, state, reason, ".".join(found.groups()) if found else "the column")
     lost = state.startswith((CONSTRAINTS, VALUES)) and function == "downgrade"
     return UnprovedError(
         f"With rows in the tables, its {function} fails: {reason}{hint}",
         back=reason if lost else "",
     )
+
+
+def _hint(function: str, state: str, reason: str, column: str) -> str:
+    """Say what to do about rows that refuse."""
+    if function == "downgrade":
+        if not state.startswith(VALUES):
+            return ""
+        return (
+            f' With info={{"using": "<SQL>"}} on {column}, which says how the new values are made,'
+            " it is written without a way back."
+        )
+    if state == FOREIGN_KEY:
+        return " What they refer to is not there by then: add it, with its rows, before."
+    if state == UNIQUE:
+        return " The values that are made for it repeat."
+    if NO_VALUE.search(reason):
+        return " Its backfill makes NULL of some: give those a value, too, as coalesce(…) does."
+    if state.startswith(VALUES):
+        return (
+            f' Say what becomes of rows that do not fit: info={{"using": "<SQL>"}} on {column},'
+            ' for labels of an enum info={"values_replaced": {"old": "new"}}.'
+        )
+    return ""
 
 
 def _reached(differing: list[Difference], step: str, what: str) -> None:

@@ -185,7 +185,8 @@ class Trial:
         statement = error.details.rpartition("[SQL: ")[2]
         for word, given in (("backfill", hints.backfill), ("using", hints.using)):
             for name, said in given.items():
-                if said in statement and quoted(name[-1]) in statement:
+                before = f"SET {quoted(name[-1])} = " if word == "backfill" else " USING "
+                if f"{before}{said}" in statement and quoted(name[-1]) in statement:
                     called = "".join(
                         f" {old[-1]} is called {new[-1]} by then: write that."
                         for old, new in self.renamed.items()
@@ -219,6 +220,8 @@ class Trial:
         self.run([*made, replace(first, why=why), *others])
         if rename.kind == "column":
             self.renamed[rename.old] = rename.new
+        if rename.kind == "table":
+            self.run([*renames.of_sequences(rename, self.catalog(), self.bench.sequences())])
 
     def suspicions(self, side: Side, declared_new: Collection[Key]) -> set[Suspicion]:
         """Find what may be renamed, as the copy is now."""

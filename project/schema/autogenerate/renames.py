@@ -6,7 +6,7 @@ table, a constraint and an index; on a column of an enum, ``info={"values_rename
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -111,6 +111,26 @@ def _table(old: Path, new: Path) -> Iterator[Step]:
 
 def _there(table: Path) -> str:
     return f"SELECT WHERE to_regclass({string(dotted(table))}) IS NOT NULL"
+
+
+def of_sequences(
+    rename: Rename, catalog: Snapshot, sequences: Mapping[Key, Path]
+) -> Iterator[Step]:
+    """Let the sequences of a partitioned table follow its name: their parts' defaults say them.
+
+    Args:
+        rename: Of the table, which was done.
+        catalog: As it is since.
+        sequences: Which belongs to which column.
+
+    """
+    if not catalog.items[Key("table", rename.new)].attributes.get("partitioned by"):
+        return
+    for column, (schema, name) in sorted(sequences.items()):
+        old, new = (cut(f"{table[-1]}_{column.name[-1]}_seq") for table in (rename.old, rename.new))
+        if column.name[:2] == rename.new and name == old != new:
+            sql = f"ALTER SEQUENCE {dotted((schema, old))} RENAME TO {quoted(new)}"
+            yield Step(executed(sql), rank.RENAME, again=Once(_there((schema, old)), (sql,)))
 
 
 def _once(query: str, names: tuple[str, str], statement: str) -> Once:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from project.schema.autogenerate import columns, filling, types
+from project.schema.autogenerate.change import Manner
 from project.schema.autogenerate.step import Step, call, executed, in_sql
 from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted
 from project.schema.hazards.actions import Action
@@ -54,7 +55,7 @@ def _added(table: Path, item: Item, catalogs: Catalogs) -> str:
     lines = [
         _add(item, catalogs),
         alter_column(table, column, server_default=default),
-        filled(item.key, "DEFAULT"),
+        filled(item.key, "DEFAULT", catalogs),
     ]
     if not attributes["nullable"]:
         lines.append(required(table, column))
@@ -77,9 +78,10 @@ def whole(item: Item, catalogs: Catalogs) -> str:
     return call("op.add_column", literal(table), written, schema=in_schema(schema))
 
 
-def filled(key: Key, value: str, among: str = "") -> str:
+def filled(key: Key, value: str, catalogs: Catalogs, among: str = "") -> str:
     """Give a value to rows that have none, and commit in between."""
-    steps: list[Step] = list(filling.filled(key, value, online=True, among=among))
+    manner: Manner = "in parts" if catalogs.is_partitioned(key.name[:2]) else "beside"
+    steps: list[Step] = list(filling.filled(key, value, manner, among=among))
     return alone(*(step.code for step in steps))
 
 
@@ -94,7 +96,7 @@ def _numbered(table: Path, item: Item, catalogs: Catalogs) -> str:
         executed(f"CREATE SEQUENCE {drawn} AS {item.attributes['type']}"),
         _add(item, catalogs),
         alter_column(table, column, server_default=in_sql(f"nextval('{drawn}')")),
-        filled(item.key, "DEFAULT"),
+        filled(item.key, "DEFAULT", catalogs),
         required(table, column),
     ]
     if not identity:
@@ -130,7 +132,7 @@ def _kept_up(table: Path, item: Item, value: str, catalogs: Catalogs) -> list[st
             f"CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {dotted(table)} FOR EACH ROW"
             f" EXECUTE FUNCTION {program}()"
         ),
-        filled(item.key, value, f"({value}) IS NOT NULL"),
+        filled(item.key, value, catalogs, f"({value}) IS NOT NULL"),
     ]
 
 
