@@ -13,6 +13,9 @@ from project.schema.snapshot import Snapshot
 #: What of a statement is shown in the table; all of it stands below.
 SHORT = 90
 
+#: More columns than these that stay as they are say nothing of a table.
+CONTEXT = 8
+
 #: More locks than these are told once, where they are taken.
 FEW = 2
 
@@ -191,13 +194,18 @@ def _diagram(before: Snapshot, after: Snapshot) -> Section:
     was, is_now = _described(before), _described(after)
     described = {**was, **is_now}
     changed = {name[:2] for name in described if was.get(name) != is_now.get(name)}
-    rows = tuple(
-        (".".join(name[:2]), name[2], was.get(name, ""), is_now.get(name, ""))
-        for name in sorted(described, key=lambda name: name[:2])
-        if name[:2] in changed
-    )
+    rows: list[tuple[str, ...]] = []
+    for table in sorted(changed):
+        names = [name for name in described if name[:2] == table]
+        same = {name for name in names if was.get(name) == is_now.get(name)}
+        left_out = same if len(same) > CONTEXT else set()
+        shown = [name for name in names if name not in left_out]
+        label = ".".join(table)
+        rows += [(label, name[2], was.get(name, ""), is_now.get(name, "")) for name in shown]
+        if left_out:
+            rows.append((label, f"… {len(left_out)} others", "as before", "as before"))
     columns = ("table", "column", "before", "after")
-    return Section("Tables, before and after", "diagram", columns, rows)
+    return Section("Tables, before and after", "diagram", columns, tuple(rows))
 
 
 def _described(snapshot: Snapshot) -> dict[tuple[str, ...], str]:
