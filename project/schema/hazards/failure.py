@@ -101,7 +101,8 @@ def _otherwise(statement: Statement, done: Action) -> str:
     if done.kind != "type":
         return ""
     type_, column = done.text, quoted(done.column)
-    return executed(f"{sql} USING {column}::{type_}")
+    how = executed(f"{sql} USING {column}::{type_}")
+    return f"{how}\n# that writes the table anew: where it is large, make a column beside it"
 
 
 def _fill_first(action: Action) -> str:
