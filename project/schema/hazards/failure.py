@@ -97,7 +97,7 @@ SENT_OTHERWISE = NOT_IN_A_TRANSACTION, CANNOT_CAST = "25001", "42804"
 def _otherwise(statement: Statement, done: Action) -> str:
     sql = statement.sql.strip().rstrip(";")
     if statement.error["sqlstate"] == NOT_IN_A_TRANSACTION:
-        return alone(executed(sql))
+        return "" if sql[:3].upper() == "DO " else alone(executed(sql))
     if done.kind != "type":
         return ""
     type_, column = done.text, quoted(done.column)

@@ -52,6 +52,7 @@ class Watch:
     ended: float = 0.0  # by our clock, when the last statement had been looked at
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
+    takes_back: bool = False  # whether the statement that runs is a ROLLBACK TO SAVEPOINT
     next: int = 0  # of the numbers of transactions, when the last statement had been looked at
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
 
@@ -133,6 +134,7 @@ class Watch:
         sql = statement.replace("%%", "%") if _doubles(connection, parameters) else statement
         place = NOWHERE if sql in ASKED_BY_ITSELF else _place(sys._getframe(2))  # noqa: SLF001
         note: dict[str, Any] = {"sql": sql, **place}
+        self.takes_back = sql.lstrip()[:8].upper() == "ROLLBACK"
         note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
@@ -151,7 +153,8 @@ class Watch:
     ) -> dict[str, Any]:
         """Look; at all relations that were used, where a part of the statement was undone."""
         told: dict[str, Any] = json.loads(_answer(connection, samples.sample(which, self.next)))
-        if told["undone"] and which == samples.HELD:
+        # What an own statement takes back was looked at before, and is counted back in part.
+        if told["undone"] and which == samples.HELD and not self.takes_back:
             told = json.loads(_answer(connection, samples.sample(samples.COUNTED, self.next)))
         return told
 
