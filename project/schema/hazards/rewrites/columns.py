@@ -21,7 +21,6 @@ from project.schema.hazards.rewrites.constraints import concurrently, keyed, not
 from project.schema.reviewing.observation import Work
 from project.schema.snapshot import Item, Key
 
-
 #: A literal between dollars.
 DOLLARS = re.compile(r"\$(\w*)\$(.*?)\$\1\$", re.DOTALL)
 
