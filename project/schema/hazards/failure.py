@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from project.schema.autogenerate.step import executed
-from project.schema.autogenerate.text import dotted, quoted
+from project.schema.autogenerate.step import call, executed
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted
 from project.schema.finding import Finding
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
@@ -12,7 +12,7 @@ from project.schema.hazards.counting import query
 from project.schema.hazards.rewrites.catalogs import alone, path, required
 from project.schema.hazards.rewrites.columns import filled
 from project.schema.reviewing.observation import Observation, Statement
-from project.schema.snapshot import Key, Snapshot
+from project.schema.snapshot import Item, Key, Snapshot
 
 #: SQLSTATE of a refusal that depends on rows → its code.
 OF_ROWS = {
@@ -138,10 +138,23 @@ def invalid_indexes(
                 "invalid-index",
                 f"The index {name} is there afterwards and is not valid.",
                 object=str(item.key),
-                remedy=alone(
-                    executed(f"REINDEX INDEX CONCURRENTLY {dotted((item.key.name[0], name))}")
-                ),
+                remedy=_rid_of(item),
             )
+
+
+def _rid_of(index: Item) -> str:
+    """Build it again; a unique one once no two rows are alike, and until then do without."""
+    schema, table, name = index.key.name
+    if not index.attributes["unique"]:
+        return alone(executed(f"REINDEX INDEX CONCURRENTLY {dotted((schema, name))}"))
+    drop = call(
+        "op.drop_index",
+        literal(name),
+        table_name=table,
+        postgresql_concurrently=True,
+        schema=in_schema((schema,)),
+    )
+    return alone(drop)
 
 
 def _takes(statement: Statement, index: str) -> bool:

@@ -153,9 +153,11 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         dict(before),
         {told["file"] for told in before.values()},
     )
-    transaction, held, catalog = "", frozenset[Held](), 0
+    transaction, held, catalog, commits = "", frozenset[Held](), 0, 0
     for note in notes:
         after = note.get("after") or {}
+        if note["commits"] != commits:
+            transaction, commits = f"after {note['commits']} others", note["commits"]
         statement = Statement(
             note["file"],
             note["line"],
