@@ -3,12 +3,13 @@
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -93,7 +94,8 @@ class Reviewed:
                 self.sources[False].upgrade(base, f"setup{number}")
             with connected(base) as connection:
                 for statement in before:
-                    connection.execute(statement.sql.encode())
+                    with suppress(psycopg.Error) if statement.error else nullcontext():
+                        connection.execute(statement.sql.encode())
             carried_out(base, finding.remedy)
 
     def run_before(self, number: int, queries: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from project.schema.hazards import advice, hidden, waiting
 from project.schema.hazards.actions import actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.rewrites import Catalogs, rewrite
+from project.schema.hazards.rewrites.rows import LOOP
 from project.schema.reviewing.observation import Lock, Observation, Relation, Statement, Work
 from project.schema.reviewing.sizes import Sizes
 
@@ -97,11 +98,12 @@ class Judge:
             return
         done = actions(statement.sql)
         modest = all(action.kind in MODEST for action in done)
-        if not modest and (own := _own(work, locks)):
+        own = {} if modest else _own(work, locks)
+        if own:
             yield self._under_own_lock(statement, work, own, line)
             locks = {table: lock for table, lock in locks.items() if table not in own}
         if locks:
-            yield from self._under_other_locks(statement, work, locks, holders)
+            yield from self._under_other_locks(statement, work, locks, holders, told=bool(own))
 
     def _under_other_locks(
         self,
@@ -109,8 +111,13 @@ class Judge:
         work: tuple[Work, ...],
         locks: Mapping[str, Lock],
         holders: Mapping[tuple[str, int], Statement],
+        *,
+        told: bool,
     ) -> Iterator[Finding]:
         """Tell of locks of earlier statements; of those that are alike, at once."""
+        other = rewrite(statement, work, self.catalogs)
+        if told and other:  # it is said of the same line already
+            other = f"# as line {statement.line} is mended it commits first, and lets go of these"
         alike: dict[str, dict[str, Lock]] = {}
         for table, lock in locks.items():
             alike.setdefault(lock.name, {})[table] = lock
@@ -128,7 +135,7 @@ class Judge:
                 f" {who} wait.",
                 object=f"table {next(iter(these))}",
                 found=self._evidence(work, these),
-                remedy=rewrite(statement, work, self.catalogs) or advice.split(since[0], statement),
+                remedy=other or advice.split(since[0], statement),
                 path=statement.file,
                 line=statement.line,
             )
@@ -270,7 +277,7 @@ class Judge:
             level="error" if sure else "warning",
             object=f"table {work.table}",
             found=f"{work.rows} rows {DONE[work.kind]}{self.sizes.rows(work.table)}",
-            remedy=rewrite(statement, (work,), self.catalogs),
+            remedy=rewrite(statement, (work,), self.catalogs) or LOOP,
             path=statement.file,
             line=statement.line,
         )

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from project.schema.autogenerate.step import executed
-from project.schema.autogenerate.text import dotted, quoted
+from project.schema.autogenerate.step import call, executed
+from project.schema.autogenerate.text import dotted, in_schema, literal, quoted
 from project.schema.finding import Finding
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.codes import CODES
 from project.schema.hazards.counting import query
-from project.schema.hazards.rewrites.catalogs import alone, path, required
+from project.schema.hazards.rewrites.catalogs import Catalogs, alone, path, required
 from project.schema.hazards.rewrites.columns import filled
 from project.schema.reviewing.observation import Observation, Statement
-from project.schema.snapshot import Key, Snapshot
+from project.schema.snapshot import Item, Key, Snapshot
 
 #: SQLSTATE of a refusal that depends on rows → its code.
 OF_ROWS = {
@@ -69,7 +69,7 @@ def failed(observation: Observation, before: Snapshot, *, with_rows: bool) -> Fi
         level = "note"  # it reckons with the greatest of numbers, which nobody may have
     remedy = _otherwise(statement, done) if state in SENT_OTHERWISE else ADVICE.get(state, "")
     if code == "fails-with-rows" and state == "23502":
-        remedy = _fill_first(done)
+        remedy = _fill_first(done, Catalogs(before, before))
     elif code.startswith("may-"):
         remedy = query(code, done, statement)
     return Finding(
@@ -97,14 +97,15 @@ SENT_OTHERWISE = NOT_IN_A_TRANSACTION, CANNOT_CAST = "25001", "42804"
 def _otherwise(statement: Statement, done: Action) -> str:
     sql = statement.sql.strip().rstrip(";")
     if statement.error["sqlstate"] == NOT_IN_A_TRANSACTION:
-        return alone(executed(sql))
+        return "" if sql[:3].upper() == "DO " else alone(executed(sql))
     if done.kind != "type":
         return ""
     type_, column = done.text, quoted(done.column)
-    return executed(f"{sql} USING {column}::{type_}")
+    how = executed(f"{sql} USING {column}::{type_}")
+    return f"{how}\n# that writes the table anew: where it is large, make a column beside it"
 
 
-def _fill_first(action: Action) -> str:
+def _fill_first(action: Action, catalogs: Catalogs) -> str:
     """Add a column that is required in an order that rows allow; only a person knows the value."""
     table, type_ = path(action.table or "…"), re.sub(r"\s+NOT\s+NULL\b", "", action.text)
     key = Key("column", (*table, action.column or "…"))
@@ -112,7 +113,7 @@ def _fill_first(action: Action) -> str:
         (
             executed(f"ALTER TABLE {dotted(table)} ADD COLUMN {quoted(key.name[-1])} {type_}"),
             "# … is what rows get that are there: only you know. Or a constant server_default.",
-            filled(key, "…"),
+            filled(key, "…", catalogs),
             "# once no release is running that leaves it out:",
             required(table, key.name[-1]),
         )
@@ -137,10 +138,23 @@ def invalid_indexes(
                 "invalid-index",
                 f"The index {name} is there afterwards and is not valid.",
                 object=str(item.key),
-                remedy=alone(
-                    executed(f"REINDEX INDEX CONCURRENTLY {dotted((item.key.name[0], name))}")
-                ),
+                remedy=_rid_of(item),
             )
+
+
+def _rid_of(index: Item) -> str:
+    """Build it again; a unique one once no two rows are alike, and until then do without."""
+    schema, table, name = index.key.name
+    if not index.attributes["unique"]:
+        return alone(executed(f"REINDEX INDEX CONCURRENTLY {dotted((schema, name))}"))
+    drop = call(
+        "op.drop_index",
+        literal(name),
+        table_name=table,
+        postgresql_concurrently=True,
+        schema=in_schema((schema,)),
+    )
+    return alone(drop)
 
 
 def _takes(statement: Statement, index: str) -> bool:

@@ -8,7 +8,7 @@ from project.schema.autogenerate.indexes import operation
 from project.schema.autogenerate.text import cut, quoted
 from project.schema.finding import Finding
 from project.schema.hazards.codes import CODES
-from project.schema.hazards.rewrites.catalogs import Catalogs, alone
+from project.schema.hazards.rewrites.catalogs import Catalogs, alone, folded
 from project.schema.hazards.rewrites.constraints import by_parts, concurrently
 from project.schema.snapshot import Item, Key, Snapshot
 
@@ -73,8 +73,8 @@ def _index(table: tuple[str, ...], columns: list[str], before: Snapshot) -> str:
         index = parse_index(item)
         return operation(item, index, key.name[-1], online=False) if index else ""
     if known.attributes["partitioned by"]:
-        return by_parts(item, table, catalogs)
-    return alone(concurrently(item))
+        return folded(by_parts(item, table, catalogs))
+    return folded(alone(concurrently(item)))
 
 
 def _columns(definition: str) -> list[str]:

@@ -61,4 +61,6 @@ def _entity(table: str) -> str:
 
 
 def _word(text: str) -> str:
-    return _NO_WORD.sub("_", text).strip("_") or "_"
+    """Write a name or a type as Mermaid takes one, which begins with a letter."""
+    word = _NO_WORD.sub("_", text).strip("_")
+    return word if word[:1].isalpha() else f"_{word}"

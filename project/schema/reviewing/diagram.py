@@ -11,6 +11,9 @@ from project.schema.snapshot import Item, Snapshot
 #: A column: schema, table and its own name.
 Column = tuple[str, str, str]
 
+#: More columns than these that stay as they are say nothing of a table.
+CONTEXT = 8
+
 #: Characters shown of a default or of what a column is computed from.
 LONG = 24
 
@@ -24,13 +27,21 @@ def diagram(before: Snapshot, after: Snapshot) -> Section:
     was, is_now = dict(_described(before)), dict(_described(after))
     described = {**was, **is_now}
     changed = {name[:2] for name in described if was.get(name) != is_now.get(name)}
-    rows = tuple(
-        (_shown(name[:2]), name[2], was.get(name, ""), is_now.get(name, ""))
-        for name in sorted(described, key=lambda name: name[:2])
-        if name[:2] in changed
-    )
+    rows: list[tuple[str, ...]] = []
+    for table in sorted(changed):
+        names = [name for name in described if name[:2] == table]
+        same = {name for name in names if was.get(name) == is_now.get(name)}
+        left_out = same if len(same) > CONTEXT else set()
+        label = _shown(table)
+        rows += [
+            (label, name[2], was.get(name, ""), is_now.get(name, ""))
+            for name in names
+            if name not in left_out
+        ]
+        if left_out:
+            rows.append((label, f"… {len(left_out)} others", "as before", "as before"))
     columns = ("table", "column", "before", "after")
-    return Section("Tables, before and after", "diagram", columns, rows)
+    return Section("Tables, before and after", "diagram", columns, tuple(rows))
 
 
 def _described(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:

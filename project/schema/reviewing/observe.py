@@ -153,9 +153,11 @@ def _statements(notes: Sequence[Told], before: Mapping[int, Told]) -> Iterator[S
         dict(before),
         {told["file"] for told in before.values()},
     )
-    transaction, held, catalog = "", frozenset[Held](), 0
+    transaction, held, catalog, commits = "", frozenset[Held](), 0, 0
     for note in notes:
         after = note.get("after") or {}
+        if note["commits"] != commits:
+            transaction, commits = f"after {note['commits']} others", note["commits"]
         statement = Statement(
             note["file"],
             note["line"],
@@ -231,11 +233,14 @@ def _work(told: Sequence[Told], known: _Known, locked: set[int] | None) -> Itera
         if table is None:
             continue
         new_file = each["file"] not in known.files
+        # What is not locked any more was given back by a failure, maybe at the first row.
+        undone = locked is not None and each["oid"] not in locked
         if each["of"]:
             if new_file:
                 yield Work("build", table, index=each["name"], rows=table.rows)
             elif last is not None and each["read"] - last["read"] >= max(3, PART * table.rows):
-                yield Work("scan", table, index=each["name"], rows=each["read"] - last["read"])
+                read = each["read"] - last["read"]
+                yield Work("scan", table, index=each["name"], rows=read, undone=undone)
         elif last is not None:
             # TRUNCATE reads nothing, but for the indexes that it makes anew.
             unread = each["scans"] - last["scans"] <= built[each["oid"]]
@@ -243,8 +248,6 @@ def _work(told: Sequence[Told], known: _Known, locked: set[int] | None) -> Itera
                 yield Work("empty", table, rows=table.rows)
             elif new_file:
                 yield Work("rewrite", table, rows=table.rows)
-            # What is not locked any more was given back by a failure, maybe at the first row.
-            undone = locked is not None and each["oid"] not in locked
             yield from _read_and_written(each, last, table, 0 if undone else PART, undone=undone)
 
 

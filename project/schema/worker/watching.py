@@ -47,6 +47,8 @@ class Watch:
     ended: float = 0.0  # by our clock, when the last statement had been looked at
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
+    commits: int = 0  # so far: a statement that fails cannot be asked for its transaction
+    takes_back: bool = False  # whether the statement that runs is a ROLLBACK TO SAVEPOINT
     next: int = 0  # of the numbers of transactions, when the last statement had been looked at
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
     thread: int = 0  # in which env.py is run
@@ -59,6 +61,7 @@ class Watch:
             event.listen(sa.engine.Engine, "after_cursor_execute", self._after)
             event.listen(sa.engine.Engine, "handle_error", self._failed)
             event.listen(sa.engine.Engine, "engine_connect", self._connected)
+            event.listen(sa.engine.Engine, "commit", self._committed)
             self.listens = True
         self.statements, self.on, self.thread = [], True, threading.get_ident()
         try:
@@ -77,6 +80,10 @@ class Watch:
     def _connected(self, connection: sa.engine.Connection) -> None:
         if self.on and not connection.dialect.is_async:
             cursors.listen(connection.connection.dbapi_connection, self)
+
+    def _committed(self, _connection: sa.engine.Connection) -> None:
+        if not self._is_beside():
+            self.commits += 1
 
     def heard(
         self,
@@ -142,7 +149,9 @@ class Watch:
         executemany: bool,
     ) -> None:
         sql = statement.replace("%%", "%") if _doubles(connection, parameters) else statement
-        note: dict[str, Any] = {"sql": sql, **_place(sys._getframe(2))}  # noqa: SLF001
+        place = _place(sys._getframe(2))  # noqa: SLF001
+        note: dict[str, Any] = {"sql": sql, "commits": self.commits, **place}
+        self.takes_back = sql.lstrip()[:8].upper() == "ROLLBACK"
         note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
@@ -161,7 +170,8 @@ class Watch:
     ) -> dict[str, Any]:
         """Look; at all relations that were used, where a part of the statement was undone."""
         told: dict[str, Any] = json.loads(_answer(connection, samples.sample(which, self.next)))
-        if told["undone"] and which == samples.HELD:
+        # What an own statement takes back was looked at before, and is counted back in part.
+        if told["undone"] and which == samples.HELD and not self.takes_back:
             told = json.loads(_answer(connection, samples.sample(samples.COUNTED, self.next)))
         return told
 

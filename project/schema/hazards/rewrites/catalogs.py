@@ -1,5 +1,6 @@
 """What recipes look up: what was there, what a migration makes, and how to write it."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import indent
@@ -71,6 +72,31 @@ def path(name: str) -> Path:
 def alone(*lines: str) -> str:
     """Put operations where each commits by itself, after what is above them."""
     return "with op.get_context().autocommit_block():\n" + indent("\n".join(lines), "    ")
+
+
+#: Characters that fit beside each other on a page.
+WIDTH = 88
+
+
+def folded(code: str) -> str:
+    """Put the arguments of calls that are too long for a line on lines of their own."""
+    return "\n".join(_folded(line) if len(line) > WIDTH else line for line in code.split("\n"))
+
+
+def _folded(line: str) -> str:
+    begin = line[: len(line) - len(line.lstrip())]
+    try:
+        (statement,) = ast.parse(line.strip()).body
+    except (SyntaxError, ValueError):  # one of several lines, or a comment
+        return line
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(call, ast.Call) or len(call.args) + len(call.keywords) < 2:  # noqa: PLR2004
+        return line
+    parts = [ast.get_source_segment(line.strip(), each) for each in (*call.args, *call.keywords)]
+    function = ast.get_source_segment(line.strip(), call.func)
+    return "\n".join(
+        (f"{begin}{function}(", *(f"{begin}    {part}," for part in parts), f"{begin})")
+    )
 
 
 def alter(table: Path, words: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from project.schema.autogenerate import columns, filling, types
 from project.schema.autogenerate.change import Manner
 from project.schema.autogenerate.step import Step, call, executed, in_sql
-from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted
+from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
 from project.schema.hazards.actions import Action
 from project.schema.hazards.rewrites.catalogs import (
     Catalogs,
@@ -21,6 +21,9 @@ from project.schema.hazards.rewrites.catalogs import (
 from project.schema.hazards.rewrites.constraints import concurrently, keyed, not_valid
 from project.schema.reviewing.observation import Work
 from project.schema.snapshot import Item, Key
+
+#: A literal between dollars.
+DOLLARS = re.compile(r"\$(\w*)\$(.*?)\$\1\$", re.DOTALL)
 
 
 def added(action: Action, catalogs: Catalogs) -> str:
@@ -190,6 +193,7 @@ def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
         return ""
     using = re.search(r"\bUSING\b(.*)", action.text, re.IGNORECASE | re.DOTALL)
     value = using[1].strip() if using else f"{quoted(column)}::{item.attributes['type']}"
+    value = DOLLARS.sub(lambda found: string(found[2]), value)  # it comes to stand within others
     new = Item(Key("column", (*table, cut(f"{column}_new"))), {**item.attributes, "comment": None})
     lines = [
         "# a column beside it, which a trigger keeps up:",

@@ -7,7 +7,7 @@ from project.schema.autogenerate.step import executed
 from project.schema.autogenerate.text import dotted
 from project.schema.hazards.actions import Action, actions
 from project.schema.hazards.rewrites import columns, constraints, rows
-from project.schema.hazards.rewrites.catalogs import Catalogs, alone, path, required
+from project.schema.hazards.rewrites.catalogs import Catalogs, alone, folded, path, required
 from project.schema.reviewing.observation import Statement, Work
 
 COMPACT = "# not in a migration: pg_repack does it while the table is in use"
@@ -47,7 +47,7 @@ def rewrite(
     if not any(texts):
         return ""
     parts = (text or executed(action.sql) for action, text in zip(done, texts, strict=True))
-    return "\n".join(dict.fromkeys((*_columns(done, beside, catalogs), *parts)))
+    return folded("\n".join(dict.fromkeys((*_columns(done, beside, catalogs), *parts))))
 
 
 def _of(asked: Asked) -> str:
