@@ -236,9 +236,14 @@ def test_a_file_of_many_models_is_read_once(monkeypatch: pytest.MonkeyPatch) -> 
     source = b"".join(
         b"class Model%d:\n    a = 1\nTable('t', Column('a'))\n" % number for number in range(20)
     )
-    walked: list[object] = []
+    walked: list[ast.AST] = []
     walk = ast.walk
-    monkeypatch.setattr(ast, "walk", lambda tree: walked.append(tree) or walk(tree))
+
+    def watched(tree: ast.AST) -> Iterator[ast.AST]:
+        walked.append(tree)
+        return walk(tree)
+
+    monkeypatch.setattr(ast, "walk", watched)
     for number in range(20):
         line = 3 * number + 1
         assert syntax.class_lines(source, f"Model{number}") == (line, {"a": line + 1})

@@ -125,7 +125,9 @@ def _named_calls(source: bytes) -> Mapping[int, Mapping[str, int]]:
     """Find the calls that are arguments of one and begin with a name, by the line of that one."""
     calls: dict[int, dict[str, int]] = {}
     for node in ast.walk(parsed(source)):
-        for argument in node.args if isinstance(node, ast.Call) else ():
+        if not isinstance(node, ast.Call):
+            continue
+        for argument in node.args:
             if isinstance(argument, ast.Call) and argument.args:
                 name = argument.args[0]
                 if isinstance(name, ast.Constant) and isinstance(name.value, str):
