@@ -1,5 +1,6 @@
 """What a foreign project's models and migrations are, told by a process of its own."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -228,3 +229,24 @@ def test_a_file_that_only_a_later_python_understands_tells_nothing() -> None:
     assert syntax.downgrade(later) == (False, False)
     assert syntax.class_lines(later, "Model") is None
     assert syntax.column_lines(later, 1) == {}
+
+
+def test_a_file_of_many_models_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a project of 200 models in one file would wait for minutes."""
+    source = b"".join(
+        b"class Model%d:\n    a = 1\nTable('t', Column('a'))\n" % number for number in range(20)
+    )
+    walked: list[ast.AST] = []
+    walk = ast.walk
+
+    def watched(tree: ast.AST) -> Iterator[ast.AST]:
+        walked.append(tree)
+        return walk(tree)
+
+    monkeypatch.setattr(ast, "walk", watched)
+    for number in range(20):
+        line = 3 * number + 1
+        assert syntax.class_lines(source, f"Model{number}") == (line, {"a": line + 1})
+        assert syntax.column_lines(source, line + 2) == {"a": line + 2}
+    assert len(walked) == 1
+    assert syntax.parsed(source) is walked[0]

@@ -138,6 +138,22 @@ def test_an_env_that_finds_nothing_to_migrate_is_a_sentence(foreign: Foreign) ->
             ask(foreign)
 
 
+def test_two_constraints_of_one_name_do_not_end_the_check(foreign: Foreign) -> None:
+    """The models of a project whose migrations give them other names are never created."""
+    table = """
+two = sa.Table("two", Base.metadata, sa.Column("id", sa.Integer, primary_key=True))
+for table in (one, two):
+    table.append_column(sa.Column("n", sa.Integer))
+    table.append_constraint(sa.UniqueConstraint("n", name="only"))
+"""
+    foreign.write("models.py", AGREEING + table)
+    foreign.revision("two", "one")
+    assert [each for each in errors(check(foreign)) if "constraint" in each[0]] == [
+        ("constraint-refused", "constraint public.two.only"),
+        ("constraint-missing", "constraint public.one.only"),
+    ]
+
+
 def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreign) -> None:
     index = 'sa.Index("by_id", one.c.id, postgresql_using="gin")\n'
     foreign.write("models.py", AGREEING + index + 'sa.Index("more", one.c.id)\n')

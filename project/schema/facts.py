@@ -53,10 +53,11 @@ class Table:
     bases: frozenset[str]  # names of its classes and of theirs
 
 
-class RefusedIndex(NamedTuple):
-    """An index of the models that PostgreSQL refuses, and why."""
+class Refused(NamedTuple):
+    """An index or a constraint of the models that PostgreSQL refuses, and why."""
 
-    name: tuple[str, str, str]  # schema, table, index
+    kind: str  # "index", "constraint"
+    name: tuple[str, str, str]  # schema, table, its own
     reason: str
     state: str | None  # PostgreSQL's code of it
 
@@ -114,15 +115,16 @@ def _revision(told: Mapping[str, Any]) -> Revision:
     )
 
 
-def refused_indexes(told: Iterable[Mapping[str, Any]]) -> tuple[RefusedIndex, ...]:
+def refused(told: Iterable[Mapping[str, Any]]) -> tuple[Refused, ...]:
     """Take the worker's answer."""
     return tuple(
-        RefusedIndex(
-            (index["schema"] or "public", index["table"], index["index"]),
-            index["reason"],
-            index["state"],
+        Refused(
+            each["kind"],
+            (each["schema"] or "public", each["table"], each["name"]),
+            each["reason"],
+            each["state"],
         )
-        for index in told
+        for each in told
     )
 
 

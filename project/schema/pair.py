@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from project.schema import extensions, functions, scratch
 from project.schema.configuration import Project
 from project.schema.connections import Connection, connected
-from project.schema.facts import MetadataFacts, RefusedIndex
+from project.schema.facts import MetadataFacts, Refused
 from project.schema.progress import Progress, silent
 from project.schema.source import Source, SourceError
 
@@ -33,7 +33,7 @@ class Pair:
     migrations: Source
     declared: Source
 
-    def make(self, progress: Progress = silent) -> tuple[MetadataFacts, tuple[RefusedIndex, ...]]:
+    def make(self, progress: Progress = silent) -> tuple[MetadataFacts, tuple[Refused, ...]]:
         """Make both, at the same time if they bear it.
 
         What models need and cannot say is there only when the migrations have made it: extensions,
@@ -88,11 +88,11 @@ class Pair:
             self.project.begin(self.history)
             self.migrations.upgrade(self.history, "heads", progress)
 
-    def _make_models(self) -> tuple[MetadataFacts, tuple[RefusedIndex, ...]]:
+    def _make_models(self) -> tuple[MetadataFacts, tuple[Refused, ...]]:
         facts = self.declared.metadata()
         return facts, self.declared.create_all(self.models)
 
 
-def _calls(refused: Iterable[RefusedIndex]) -> bool:
+def _calls(refused: Iterable[Refused]) -> bool:
     """Tell whether an index was refused for want of a function."""
     return any(index.state == functions.NOT_THERE for index in refused)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from project.schema import facts
 from project.schema.exchange import SourceError
-from project.schema.facts import History, MetadataFacts, RefusedIndex, Revision
+from project.schema.facts import History, MetadataFacts, Refused, Revision
 from project.schema.progress import Progress, silent
 from project.schema.session import Session
 from project.schema.snapshot import Key
@@ -183,7 +183,7 @@ class Source(Session):
         schema, name = self._exchange.ask("version_table", self._scratch)
         return schema or "public", name
 
-    def create_all(self, url: sa.URL) -> tuple[RefusedIndex, ...]:
+    def create_all(self, url: sa.URL) -> tuple[Refused, ...]:
         """Create the schemas and tables of the models, as their metadata says.
 
         Returns:
@@ -193,7 +193,7 @@ class Source(Session):
             SourceError: env.py failed, gives no metadata, or PostgreSQL refuses a table.
 
         """
-        return facts.refused_indexes(self._exchange.ask("create_all", url))
+        return facts.refused(self._exchange.ask("create_all", url))
 
     def hidden(self, url: sa.URL, keys: Sequence[Key]) -> list[bool]:
         """Tell which objects env.py's filters keep from Alembic.

@@ -2,7 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 #: Calls that change a schema: Alembic's operations, and what projects call their own after them.
 OPERATION = re.compile(r"(create|drop|alter|rename|add|batch_alter)_\w+|create")
@@ -11,6 +12,11 @@ OPERATION = re.compile(r"(create|drop|alter|rename|add|batch_alter)_\w+|create")
 STATEMENT = re.compile(r"\s*(CREATE|DROP|ALTER|COMMENT|GRANT|REVOKE)\s", re.IGNORECASE)
 
 
+#: How many files are kept as they were read: a file of models is asked for each of its tables.
+KEPT = 32
+
+
+@lru_cache(KEPT)
 def parsed(source: bytes) -> ast.Module:
     """Parse a file of a project, whose interpreter may be newer than this one.
 
@@ -111,12 +117,19 @@ def _names(statement: ast.stmt) -> Iterator[str]:
 
 def column_lines(source: bytes, line: int) -> dict[str, int]:
     """Find the lines of the columns that the call on a line defines: ``Table("name", …)``."""
-    lines: dict[str, int] = {}
+    return dict(_named_calls(source).get(line, {}))
+
+
+@lru_cache(KEPT)
+def _named_calls(source: bytes) -> Mapping[int, Mapping[str, int]]:
+    """Find the calls that are arguments of one and begin with a name, by the line of that one."""
+    calls: dict[int, dict[str, int]] = {}
     for node in ast.walk(parsed(source)):
-        if isinstance(node, ast.Call) and node.lineno == line:
-            for argument in node.args:
-                if isinstance(argument, ast.Call) and argument.args:
-                    name = argument.args[0]
-                    if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                        lines.setdefault(name.value, argument.lineno)
-    return lines
+        if not isinstance(node, ast.Call):
+            continue
+        for argument in node.args:
+            if isinstance(argument, ast.Call) and argument.args:
+                name = argument.args[0]
+                if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                    calls.setdefault(node.lineno, {}).setdefault(name.value, argument.lineno)
+    return calls

@@ -22,7 +22,7 @@ from project.schema.checking.hidden import without_hidden
 from project.schema.configuration import Ignore, Project, UsageError
 from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
-from project.schema.facts import MetadataFacts, RefusedIndex
+from project.schema.facts import MetadataFacts, Refused
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
 from project.schema.snapshot import PARTS, Difference, Key, Snapshot, differences
@@ -118,17 +118,17 @@ def _not_ignored(listed: Collection[Difference], ignore: Collection[Ignore]) -> 
     ]
 
 
-def _refuse(indexes: Iterable[RefusedIndex], ignore: Collection[Ignore]) -> None:
-    """Refuse to work with models that PostgreSQL does not take: the index would be dropped.
+def _refuse(refused: Iterable[Refused], ignore: Collection[Ignore]) -> None:
+    """Refuse to work with models that PostgreSQL does not take: what it refuses would be dropped.
 
     Raises:
         SourceError: it refuses one, and nobody has said that this is meant.
 
     """
-    for index in indexes:
-        key = Key("index", index.name)
+    for each in refused:
+        key = Key(each.kind, each.name)
         if not any(fnmatchcase(str(key), rule.pattern) for rule in ignore):
-            raise SourceError(f"PostgreSQL refuses the {key} of the models: {index.reason}.")
+            raise SourceError(f"PostgreSQL refuses the {key} of the models: {each.reason}.")
 
 
 @contextmanager

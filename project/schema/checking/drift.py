@@ -21,7 +21,7 @@ from project.schema.checking.unimported import unimported
 from project.schema.configuration import Project, UsageError, models_only
 from project.schema.connections import Connection, connected
 from project.schema.equivalence import without_equivalents
-from project.schema.facts import RefusedIndex
+from project.schema.facts import Refused
 from project.schema.finding import Finding, Report
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
@@ -68,7 +68,7 @@ def models_against_migrations(
                 "The metadata of env.py has no tables, so there is nothing to compare; import the"
                 " models in env.py, or with --prepare."
             )
-        differing = [d for d in differing if d.key.name not in {index.name for index in refused}]
+        differing = [d for d in differing if d.key.name not in {each.name for each in refused}]
         differing, hidden = without_hidden(differing, declared, facts, history)
         declared.end()
     findings = [
@@ -207,13 +207,13 @@ def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
         return set()
 
 
-def _refused(refused: Iterable[RefusedIndex], facts: MetadataFacts) -> Iterator[Finding]:
-    for index in refused:
-        key = Key("index", index.name)
+def _refused(refused: Iterable[Refused], facts: MetadataFacts) -> Iterator[Finding]:
+    for each in refused:
+        key = Key(each.kind, each.name)
         path, line = wording.place(facts, key)
         yield Finding(
-            "index-refused",
-            f"PostgreSQL refuses the {key} of the models: {index.reason}.",
+            f"{each.kind}-refused",
+            f"PostgreSQL refuses the {key} of the models: {each.reason}.",
             object=str(key),
             path=path,
             line=line,
