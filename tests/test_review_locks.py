@@ -95,7 +95,9 @@ MANUAL = {
     "REFRESH MATERIALIZED VIEW sums": (
         f"part ACCESS SHARE, sums {ACCESS}; insert sums, rewrite sums, scan part"
     ),
-    "REFRESH MATERIALIZED VIEW CONCURRENTLY sums": "part ACCESS SHARE, sums EXCLUSIVE; scan part",
+    "REFRESH MATERIALIZED VIEW CONCURRENTLY sums": (
+        "part ACCESS SHARE, sums EXCLUSIVE; insert sums, scan part"
+    ),
     "CREATE TABLE more PARTITION OF whole FOR VALUES FROM (300) TO (400)": (
         f"rest {ACCESS}, whole {ACCESS}; scan rest"
     ),
