@@ -245,14 +245,15 @@ class Judge:
         """Find what changes no row here; others may hold many such."""
         for statement in observation.own:
             changed = {work.table for work in statement.work if work.kind in ("update", "delete")}
-            for found in CHANGES.finditer(statement.sql) if not statement.error else ():
+            some = BOUNDED.search(statement.sql) is not None and not statement.in_transaction
+            for found in CHANGES.finditer(statement.sql) if not (statement.error or some) else ():
                 kind: Literal["update", "delete"] = "delete" if found["delete"] else "update"
                 name = found[kind].replace('"', "").removeprefix("public.")
                 tables = (lock.relation for lock in statement.locks if str(lock.relation) == name)
                 yield from (
                     (statement, Work(kind, table))
                     for table in tables
-                    if table not in changed and table.is_table and not BOUNDED.search(statement.sql)
+                    if table not in changed and table.is_table
                 )
 
     def _may_be_most(self, statement: Statement, work: Work) -> bool:

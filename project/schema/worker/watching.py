@@ -48,7 +48,6 @@ class Watch:
     statements: list[dict[str, Any]] = field(default_factory=list)
     listens: bool = False
     commits: int = 0  # so far: a statement that fails cannot be asked for its transaction
-    takes_back: bool = False  # whether the statement that runs is a ROLLBACK TO SAVEPOINT
     next: int = 0  # of the numbers of transactions, when the last statement had been looked at
     told: bool = False  # SQLAlchemy has told of what a cursor executes now, or it is our own
     thread: int = 0  # in which env.py is run
@@ -151,7 +150,6 @@ class Watch:
         sql = statement.replace("%%", "%") if _doubles(connection, parameters) else statement
         place = _place(sys._getframe(2))  # noqa: SLF001
         note: dict[str, Any] = {"sql": sql, "commits": self.commits, **place}
-        self.takes_back = sql.lstrip()[:8].upper() == "ROLLBACK"
         note["idle"] = (_clock() - self.ended) * 1000 if self.statements else 0.0
         note["alone"] = _commits_by_itself(connection)
         if note["alone"]:
@@ -170,8 +168,7 @@ class Watch:
     ) -> dict[str, Any]:
         """Look; at all relations that were used, where a part of the statement was undone."""
         told: dict[str, Any] = json.loads(_answer(connection, samples.sample(which, self.next)))
-        # What an own statement takes back was looked at before, and is counted back in part.
-        if told["undone"] and which == samples.HELD and not self.takes_back:
+        if told["undone"] and which == samples.HELD:
             told = json.loads(_answer(connection, samples.sample(samples.COUNTED, self.next)))
         return told
 
