@@ -187,7 +187,7 @@ def _reindexed(action: Action, table: Path, work: tuple[Work, ...], catalogs: Ca
 
 #: To add a column of a domain that checks something writes the table anew.
 OF_A_DOMAIN = (
-    "# keep the type that the domain is made of, and give the column the domain's check: NOT VALID\n"
+    "# keep the type that the domain is made of, and give the column its check: NOT VALID\n"
     "# first, and validated in op.get_context().autocommit_block()"
 )
 
