@@ -187,10 +187,19 @@ def _reindexed(action: Action, table: Path, work: tuple[Work, ...], catalogs: Ca
     )
 
 
+#: To add a column of a domain that checks something writes the table anew.
+OF_A_DOMAIN = (
+    "# keep the type that the domain is made of, and give the column its check: NOT VALID\n"
+    "# first, and validated in op.get_context().autocommit_block()"
+)
+
+
 def _beside(action: Action, table: Path, catalogs: Catalogs) -> str:
     column, item = action.column, catalogs.column(table, action.column)
     if item is None or catalogs.column(table, column, was=True) is None:
         return ""
+    if Key("domain", path(str(item.attributes["type"]))) in catalogs.after.items:
+        return OF_A_DOMAIN
     using = re.search(r"\bUSING\b(.*)", action.text, re.IGNORECASE | re.DOTALL)
     value = using[1].strip() if using else f"{quoted(column)}::{item.attributes['type']}"
     value = DOLLARS.sub(lambda found: string(found[2]), value)  # it comes to stand within others
