@@ -66,6 +66,7 @@ class Table:
     checks: tuple[Rule, ...]
     uniques: tuple[Rule, ...]  # and exclusion constraints
     foreign_keys: tuple[ForeignKey, ...]
+    distinct: bool = False  # whether values differ where no rule wants it, too
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -79,7 +80,9 @@ class Table:
 
     @cached_property
     def unique(self) -> frozenset[str]:
-        """The columns of which some rule wants other values in each row."""
+        """The columns that shall have other values in each row."""
+        if self.distinct:
+            return self.names
         return frozenset(column for rule in self.uniques for column in rule.columns)
 
     @cached_property
