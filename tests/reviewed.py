@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -93,9 +94,12 @@ class Reviewed:
             if "setup" in case:
                 self.sources[False].upgrade(base, f"setup{number}")
             with connected(base) as connection:
-                for statement in before:
-                    with suppress(psycopg.Error) if statement.error else nullcontext():
-                        connection.execute(statement.sql.encode())
+                for transaction, together in groupby(before, lambda s: s.transaction):
+                    connection.execute("BEGIN" if transaction else "SELECT")
+                    for statement in together:
+                        with failing(connection) if statement.error else nullcontext():
+                            connection.execute(statement.sql.encode())
+                    connection.execute("COMMIT" if transaction else "SELECT")
             carried_out(base, finding.remedy)
 
     def run_before(self, number: int, queries: Iterable[str]) -> None:
@@ -114,6 +118,12 @@ AFTERWARDS = {"reference-without-index", "invalid-index"}
 
 #: Values that are sent beside a statement; without them it cannot be sent again.
 PARAMETER = re.compile(r"%\(\w+\)s")
+
+
+@contextmanager
+def failing(connection: psycopg.Connection) -> Iterator[None]:
+    with suppress(psycopg.Error), connection.transaction():
+        yield
 
 
 def finding_at(finding: Finding) -> tuple[str, int]:

@@ -242,9 +242,15 @@ class Judge:
                 yield self._bulk(statement, work, sure=sure)
 
     def _of_no_rows(self, observation: Observation) -> Iterator[tuple[Statement, Work]]:
-        """Find what changes no row here; others may hold many such."""
+        """Find what changes no row here; others may hold many such.
+
+        A loop ends with a turn that finds none any more, which says nothing.
+        """
+        looped = {(s.file, s.line) for s in observation.own if any(_changes(w) for w in s.work)}
         for statement in observation.own:
-            changed = {work.table for work in statement.work if work.kind in ("update", "delete")}
+            if (statement.file, statement.line) in looped:
+                continue
+            changed = {work.table for work in statement.work if _changes(work)}
             some = BOUNDED.search(statement.sql) is not None and not statement.in_transaction
             for found in CHANGES.finditer(statement.sql) if not (statement.error or some) else ():
                 kind: Literal["update", "delete"] = "delete" if found["delete"] else "update"
@@ -261,7 +267,7 @@ class Judge:
         _, _, condition = re.sub(r"\s+", " ", statement.sql).upper().partition(" WHERE ")
         condition = re.sub(r"\bSET\b.*?\bWHERE\b", " ", condition)  # after a WITH
         return (
-            work.kind in ("update", "delete")
+            _changes(work)
             and self.sizes.matters(work.table)
             and ANY_PART.search(condition) is not None
             and PICKS.search(condition.partition("(SELECT")[0]) is None
@@ -282,6 +288,10 @@ class Judge:
             path=statement.file,
             line=statement.line,
         )
+
+
+def _changes(work: Work) -> bool:
+    return work.kind in ("update", "delete")
 
 
 def _own(work: tuple[Work, ...], locks: Mapping[str, Lock]) -> dict[str, Lock]:
