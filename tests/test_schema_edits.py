@@ -104,7 +104,7 @@ REFUSALS = (
     "|is made of it: write that step|which says how the new values are made"
     "|asks for the same checks"  # which may have been inherited
     "|remain whatever is tried: inherited of|cannot drop index .* requires it"
-    "|Something takes the name of what has it now"
+    "|Something takes the name of what has it now|are both to be the former"
     "|are gone, to which|is new and has no rows, and those that are there refer to it"
 )
 

@@ -145,7 +145,21 @@ def to_do(
                 " are there: remove the hint renamed_from if that is done, or drop the one first,"
                 " in a migration of its own."
             )
-    return [r for r in listed if r in pending], [r for r in listed if r not in pending]
+    to_do = [r for r in listed if r in pending]
+    _refuse_two_of_one(to_do)
+    return to_do, [r for r in listed if r not in pending]
+
+
+def _refuse_two_of_one(renames: Iterable[Rename]) -> None:
+    first: dict[tuple[str, Path], Rename] = {}
+    for rename in renames:
+        other = first.setdefault((rename.kind, rename.old), rename)
+        if other.new != rename.new and rename.kind != "enum":
+            raise RefusedError(
+                f"{rename.kind} {shown(other.new)} and {shown(rename.new)} are both to be the"
+                f" former {rename.old[-1]}, which one of them is at most: take renamed_from from"
+                " the other."
+            )
 
 
 def _there(kind: str, path: Path, tables: Mapping[Path, Path], catalog: Snapshot) -> Key | None:

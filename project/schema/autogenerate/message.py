@@ -57,8 +57,7 @@ def _clauses(differences: Collection[Difference], renamed: Sequence[Rename]) -> 
 
 
 def _listed(words: Sequence[str], first: str = "") -> str:
-    *others, last = words
-    before = ", ".join(others)
+    before, last = ", ".join(words[:-1]), "".join(words[-1:])
     return first + ("," * (" and " in before) + " and ").join(filter(None, (before, last)))
 
 

@@ -6,8 +6,9 @@ for all that tell the same. What it asks: whether an operand is NULL, how two of
 order of their B-trees, what anything else yields. Of how these hang together nothing is known
 (``a > 1`` and ``a > 2``), but that a comparison with NULL is NULL.
 
-Where NULL counts as false, as after WHERE, it is written as false. CASE stays as it is, for it says
-what must not be evaluated; and so does what is not the same each time.
+NULL is a third answer also where it counts as false, as after WHERE, or as true, as in CHECK: who
+writes ``OR a IS NULL`` says something. CASE stays as it is, for it says what must not be evaluated;
+and so does what is not the same each time.
 
 Source: PostgreSQL, "Logical Operators", "Comparison Functions and Operators".
 """
@@ -21,16 +22,6 @@ from functools import partial, reduce
 from project.schema.equivalence.diagrams import Diagrams, Question, TooLargeError, Value
 from project.schema.equivalence.knowledge import EQUAL, UNEQUAL, Knowledge
 from project.schema.equivalence.node import Node, field, fields, steady
-
-#: Where NULL counts as false: the label of a node, and the name of its part.
-FILTERS = {
-    ("FROMEXPR", ":quals"),
-    ("JOINEXPR", ":quals"),
-    ("QUERY", ":havingQual"),
-    ("AGGREF", ":aggfilter"),
-    ("WINDOWFUNC", ":aggfilter"),
-    ("CASEWHEN", ":expr"),
-}
 
 #: What yields a boolean, whatever it is made of.
 CONDITIONS = {"JOINED", "NOT", "COMPARISON", "DISTINCT", "BOOLEANTEST", "NULLTEST"}
@@ -62,36 +53,29 @@ TESTS: tuple[Callable[[Value], Value], ...] = (
     lambda value: value is None,
     lambda value: value is not None,
 )
-IS_TRUE, IS_NULL = TESTS[0], TESTS[4]
+IS_NULL = TESTS[4]
 
 
 class _UnsteadyError(Exception):
     """What is asked may have another answer each time."""
 
 
-def told(node: Node, known: Knowledge, *, filters: bool = False) -> Node:
+def told(node: Node, known: Knowledge) -> Node:
     """Write the conditions in a tree as what they tell.
 
     Args:
         node: In one form for what needs no cases to be the same.
         known: What the server says of its functions.
-        filters: What is NULL counts as false.
 
     """
     if isinstance(node, str) or not node:
         return node
-    if filters or _is_condition(node):
+    if _is_condition(node):
         with suppress(_UnsteadyError, TooLargeError):
             diagrams = Diagrams()
             diagram = _Reading(diagrams, known).condition(node)
-            if filters:
-                diagram = diagrams.combined(IS_TRUE, diagram)
             return ("DIAGRAM", *diagrams.written(diagram))
-    names = ("", *node)
-    return tuple(
-        told(part, known, filters=(node[0], name) in FILTERS)
-        for name, part in zip(names, node, strict=False)
-    )
+    return tuple(told(part, known) for part in node)
 
 
 def _is_condition(node: Node) -> bool:

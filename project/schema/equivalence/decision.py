@@ -11,7 +11,6 @@ from project.schema.equivalence import text
 from project.schema.equivalence.definitions import same_definition
 from project.schema.equivalence.expressions import (
     Connection,
-    Reading,
     copied,
     folded,
     rule,
@@ -185,7 +184,7 @@ def _generated(connection: Connection, item: Item, one: str, other: str) -> bool
     schema, table, _ = item.key.name
     type_ = item.attributes["type"]
     one, other = (f"({each})::{type_}" for each in (one, other))
-    return _expressions(connection, (schema, table), one, other, reading=Reading.VALUE)
+    return _expressions(connection, (schema, table), one, other)
 
 
 def _condition(connection: Connection, item: Item, one: str, other: str) -> bool:
@@ -199,12 +198,11 @@ def _expressions(
     one: str,
     other: str,
     *names: str,
-    reading: Reading = Reading.TRUE,
 ) -> bool:
     try:
         with copied(connection, *table) as copy:
             source = ", ".join(f"{copy} AS {name}" for name in names) or copy
-            return same(connection, one, other, f"FROM {source}", reading)
+            return same(connection, one, other, f"FROM {source}")
     except psycopg.Error:
         return False
 
@@ -269,7 +267,7 @@ def _domain_check(connection: Connection, item: Item, one: str, other: str) -> b
         name = sql.Identifier(schema, domain).as_string(connection)
         row = connection.execute(query, [name]).fetchone()
         source = f"FROM (SELECT NULL::{row[0]} AS value OFFSET 0) AS domain" if row else ""
-        return same(connection, checks[0][1], checks[1][1], source, Reading.NOT_FALSE)
+        return same(connection, checks[0][1], checks[1][1], source)
 
 
 def _partition(_: Connection, __: Item, one: str, other: str) -> bool:

@@ -7,7 +7,6 @@ the other: that is tried out.
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -16,7 +15,6 @@ from psycopg import sql
 from project.schema.equivalence import text
 from project.schema.equivalence.expressions import (
     Connection,
-    Reading,
     copied,
     meanings,
     parsed,
@@ -33,9 +31,7 @@ Understand = Callable[[Connection, str, str], Any]
 PLANNED: tuple[Understand, Understand] = (plan, plan)
 PARSED: tuple[Understand, Understand] = (parsed, parsed)
 
-#: What a check refuses is false; where an index has rows, its condition is true.
-CHECKED: tuple[Understand, Understand] = (parsed, partial(meanings, reading=Reading.NOT_FALSE))
-INDEXED: tuple[Understand, Understand] = (parsed, partial(meanings, reading=Reading.TRUE))
+MEANT: tuple[Understand, Understand] = (parsed, meanings)
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
 FORMER = ("text", "character varying", "integer")
@@ -115,8 +111,7 @@ def same_definition(
     one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
     try:
         with copied(connection, *table) as copy:
-            meant = CHECKED if one.startswith("CHECK") else INDEXED
-            for understand in (PLANNED, PARSED, meant) if plannable else (meant,):
+            for understand in (PLANNED, PARSED, MEANT) if plannable else (MEANT,):
                 read = [_read(connection, kind, copy, each, understand) for each in (one, other)]
                 if None in read:
                     if understand is PLANNED:  # one of them cannot be made here

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -50,14 +49,6 @@ INCIDENTAL = re.compile(
 )
 
 
-class Reading(StrEnum):
-    """What matters of an expression: its value; that it is true; that it is not false."""
-
-    VALUE = "SELECT {expression} {source}"
-    TRUE = "SELECT 1 {source} WHERE {expression}"
-    NOT_FALSE = "SELECT 1 {source} WHERE NOT ({expression})"
-
-
 @contextmanager
 def undone(connection: Connection) -> Iterator[None]:
     """Hold a transaction, or a part of one, of which nothing stays."""
@@ -71,7 +62,6 @@ def same(
     one: str,
     other: str,
     source: str,
-    reading: Reading = Reading.VALUE,
 ) -> bool:
     """Tell whether two expressions mean the same.
 
@@ -85,7 +75,6 @@ def same(
         one: An expression, as printed.
         other: Likewise.
         source: What follows SELECT and the expression: ``FROM …``, or nothing.
-        reading: What matters of them.
 
     """
     one, other = (with_amounts(connection, text.one_name_for_now(each)) for each in (one, other))
@@ -95,7 +84,7 @@ def same(
         understood = read(connection, one, source)
         if understood is not None and understood == read(connection, other, source):
             return True
-    meant = [meanings(connection, each, source, reading) for each in (one, other)]
+    meant = [meanings(connection, each, source) for each in (one, other)]
     return bool(meant[0] & meant[1])
 
 
@@ -127,7 +116,6 @@ def meanings(
     connection: Connection,
     expression: str,
     source: str,
-    reading: Reading = Reading.VALUE,
 ) -> frozenset[Node]:
     """Return what an expression means, as it is written and as the planner has folded it.
 
@@ -138,7 +126,6 @@ def meanings(
         connection: To a scratch database.
         expression: As printed.
         source: What follows SELECT and the expression.
-        reading: What matters of it.
 
     """
     written = [expression, with_single_casts(connection, expression)]
@@ -148,7 +135,7 @@ def meanings(
     trees = [
         AROUND.sub("", stored)
         for each in dict.fromkeys(written)
-        if (stored := tree(connection, reading.format(expression=each, source=source)))
+        if (stored := tree(connection, f"SELECT {each} {source}"))
     ]
     known = knowledge(connection, *trees)
     return frozenset(meaning(stored, known) for stored in trees)
