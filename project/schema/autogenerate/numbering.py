@@ -304,7 +304,9 @@ def lent(item: Item, change: Change) -> tuple[list[Step], str, Step]:
         "\n".join(executed(statement) for statement in (*before, f"SELECT {go_on}", drop)),
         rank.REQUIRE + 1,
         why="It goes on with its numbers.",
-        again=Once(still, (*before, f"PERFORM {go_on}", drop)),
+        # Run again, the sequence is made again even where the column is an identity by now.
+        again=f"{Once(still, (*before, f'PERFORM {go_on}')).code}\n"
+        f"{executed(f'DROP SEQUENCE IF EXISTS {sequence}')}",
     )
     return make, number, last
 
