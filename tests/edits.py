@@ -20,8 +20,8 @@ from project.schema.autogenerate import hints, proof
 from project.schema.autogenerate.change import Hints, MissingValueError, RefusedError
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.proposal import Proposal, propose
-from project.schema.autogenerate.renames import Suspicion
 from project.schema.autogenerate.script import body, module
+from project.schema.autogenerate.suspicions import Suspicion
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.connections import Connection, connected
 from project.schema.facts import MetadataFacts

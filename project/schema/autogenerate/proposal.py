@@ -18,9 +18,10 @@ from project.schema.autogenerate.definitions import path
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.plan import plan
 from project.schema.autogenerate.probing import constant, overlap, volatile
-from project.schema.autogenerate.renames import Rename, Suspicion
+from project.schema.autogenerate.renames import Rename
 from project.schema.autogenerate.script import body, module
 from project.schema.autogenerate.step import Step
+from project.schema.autogenerate.suspicions import Suspicion, suspicions
 from project.schema.autogenerate.text import dotted, named, quoted, shown
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import dependencies, grants
@@ -227,7 +228,7 @@ class Trial:
         """Find what may be renamed, as the copy is now."""
         catalog = self.catalog()
         differing = self.bench.to_models(catalog)
-        return set(renames.suspicions(differing, catalog, side.catalog, declared_new))
+        return set(suspicions(differing, catalog, side.catalog, declared_new))
 
     def differing(self, side: Side, *, back: bool) -> list[Difference]:
         """Tell what is still different; on the way back, also in print."""

@@ -3,7 +3,7 @@
 import sys
 
 from project.schema.autogenerate.change import MissingValueError, RefusedError
-from project.schema.autogenerate.renames import Suspicion
+from project.schema.autogenerate.suspicions import Suspicion
 
 
 def tell(sentence: str) -> None:
