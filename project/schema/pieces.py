@@ -86,3 +86,9 @@ def parenthesized(text: str) -> tuple[str, str]:
             if not depth:
                 return text[1:place].strip(), text[place + 1 :].strip()
     raise AssertionError(text)
+
+
+def abridged(text: str, length: int) -> str:
+    """Write a text on one line, cut to so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"

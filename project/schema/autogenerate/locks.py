@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from project.schema.pieces import unguarded
+from project.schema.pieces import abridged, unguarded
 from project.schema.reviewing.observation import MODES, Lock, Observation, Statement
 
 #: Weaker modes are those of any request.
@@ -34,8 +34,7 @@ def table(seen: Observation) -> str:
 
 
 def _rows(statement: Statement) -> Iterator[tuple[str, ...]]:
-    words = " ".join(unguarded(statement.sql).split())
-    said = words if len(words) <= LENGTH else f"{words[: LENGTH - 1]}…"
+    said = abridged(unguarded(statement.sql), LENGTH)
     for lock in statement.locks:
         work = _work(statement, lock)
         told = lock.taken or work

@@ -13,7 +13,7 @@ from textwrap import indent
 from project.schema.autogenerate import rank
 from project.schema.autogenerate.change import Path, differing
 from project.schema.autogenerate.step import Once, Step, call, executed
-from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, string
+from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted, shown, string
 from project.schema.snapshot import MISSING, Difference, Item, Key, Snapshot
 
 #: Types that ``ALTER TYPE`` renames.
@@ -33,12 +33,7 @@ class Rename:
         return Rename(self.kind, self.new, self.old)
 
     def __str__(self) -> str:
-        return f"{self.kind} {said(self.old)} to {said(self.new)}"
-
-
-def said(path: Path) -> str:
-    """Name an object for a person."""
-    return ".".join(path[1:] if path[0] == "public" else path)
+        return f"{self.kind} {shown(self.old)} to {shown(self.new)}"
 
 
 def steps(rename: Rename) -> Iterator[Step]:

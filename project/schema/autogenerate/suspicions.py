@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 from project.schema.autogenerate.definitions import parse
-from project.schema.autogenerate.renames import Rename, columns_of, said
-from project.schema.autogenerate.text import literal
+from project.schema.autogenerate.renames import Rename, columns_of
+from project.schema.autogenerate.text import literal, shown
 from project.schema.snapshot import MISSING, Difference, Key, Snapshot
 
 #: How many of their columns two tables share, from 0 to 1, if one may be the other renamed.
@@ -24,7 +24,8 @@ class Suspicion:
     @property
     def question(self) -> str:
         """Ask a person."""
-        return f"Is {self.rename.kind} {said(self.rename.new)} the former {said(self.rename.old)}?"
+        old, new = shown(self.rename.old), shown(self.rename.new)
+        return f"Is {self.rename.kind} {new} the former {old}?"
 
     @property
     def hint(self) -> str:
@@ -32,7 +33,7 @@ class Suspicion:
         old = self.rename.old
         was = old[-1] if self.rename.old[:-1] == self.rename.new[:-1] else ".".join(old)
         return (
-            f"{self.rename.kind} {said(self.rename.new)} looks like the former {said(old)}:"
+            f"{self.rename.kind} {shown(self.rename.new)} looks like the former {shown(old)}:"
             f' give it info={{"renamed_from": {literal(was)}}} if it is,'
             ' info={"renamed_from": None} if it is new'
         )

@@ -18,7 +18,7 @@ Row = tuple[str, ...]
 _NO_WORD = re.compile(r"\W+", re.ASCII)
 
 #: Between a column's type and what it demands, and between that and what it is in keys.
-_DEMANDS = re.compile(r" (?=NOT NULL\b|DEFAULT |GENERATED \()")
+_DEMANDS = re.compile(r" (?=NOT NULL\b|DEFAULT |SERIAL\b|GENERATED \()")
 _ROLES = re.compile(r", (?=PK(?:, →|$)|→ )")
 
 

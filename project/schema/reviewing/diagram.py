@@ -1,15 +1,12 @@
 """Tables before and after: their columns, with what each is, demands and refers to."""
 
-import re
 from collections.abc import Iterator
 
+from project.schema.autogenerate.definitions import parse
+from project.schema.autogenerate.text import dotted
 from project.schema.finding import Section
-from project.schema.pieces import parenthesized, split
-from project.schema.quoting import quoted
+from project.schema.pieces import abridged
 from project.schema.snapshot import Item, Snapshot
-
-#: A column: schema, table and its own name.
-Column = tuple[str, str, str]
 
 #: More columns than these that stay as they are say nothing of a table.
 CONTEXT = 8
@@ -32,7 +29,7 @@ def diagram(before: Snapshot, after: Snapshot) -> Section:
         names = [name for name in described if name[:2] == table]
         same = {name for name in names if was.get(name) == is_now.get(name)}
         left_out = same if len(same) > CONTEXT else set()
-        label = _shown(table)
+        label = dotted(table)
         rows += [
             (label, name[2], was.get(name, ""), is_now.get(name, ""))
             for name in names
@@ -51,7 +48,7 @@ def _described(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], str]]:
             keys.setdefault((*item.key.name[:2], column), []).append(said)
     for item in snapshot.of_kind("column"):
         *table, column = item.key.name
-        roles = sorted(set(keys.get((*table, quoted(column)), ())))
+        roles = sorted(set(keys.get((*table, column), ())))
         yield item.key.name, ", ".join([_column(item), *roles])
 
 
@@ -62,35 +59,20 @@ def _column(item: Item) -> str:
     if not attributes["nullable"]:
         words.append("NOT NULL")
     if attributes.get("generated"):
-        words.append(f"GENERATED ({_short(str(attributes['generated']))})")
+        words.append(f"GENERATED ({abridged(str(attributes['generated']), LONG)})")
     elif attributes.get("identity"):
         words.append("IDENTITY")
     elif attributes.get("default") == "next number":
         words.append("SERIAL")
     elif attributes.get("default") is not None:
         default = str(attributes["default"]).replace("::public.", "::").removesuffix(f"::{type_}")
-        words.append(f"DEFAULT {_short(default)}")
+        words.append(f"DEFAULT {abridged(default, LONG)}")
     return " ".join(words)
 
 
 def _keys(constraint: Item) -> Iterator[tuple[str, str]]:
-    """Yield the columns of a key, as SQL has them, and what they are in it."""
-    definition = str(constraint.attributes["definition"])
-    if definition.startswith("PRIMARY KEY"):
-        for column in split(parenthesized(definition.removeprefix("PRIMARY KEY").strip())[0]):
-            yield column, "PK"
-    elif definition.startswith("FOREIGN KEY"):
-        own, rest = parenthesized(definition.removeprefix("FOREIGN KEY").strip())
-        found = re.match(r'REFERENCES ((?:"(?:[^"]|"")+"|[^"(\s])+)', rest)
-        if found is not None:
-            for column in split(own):
-                yield column, f"→ {found[1].removeprefix('public.')}"
-
-
-def _short(expression: str) -> str:
-    line = " ".join(expression.split())
-    return line if len(line) <= LONG else f"{line[: LONG - 1]}…"
-
-
-def _shown(table: tuple[str, ...]) -> str:
-    return ".".join(quoted(part) for part in (table[1:] if table[0] == "public" else table))
+    """Yield the columns of a key, and what they are in it."""
+    key = parse(constraint)
+    if key is not None and key.kind in {"primary", "foreign"}:
+        role = "PK" if key.kind == "primary" else f"→ {dotted(key.referred)}"
+        yield from ((column, role) for column in key.columns)

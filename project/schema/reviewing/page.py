@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from project.schema.finding import Finding, Report, Section
 from project.schema.hazards.actions import actions
 from project.schema.hazards.codes import CODES
-from project.schema.pieces import unguarded
+from project.schema.pieces import abridged, unguarded
 from project.schema.reviewing.compatibility import BY_HAND
 from project.schema.reviewing.diagram import diagram
 from project.schema.reviewing.observation import Observation, Statement, Work
@@ -140,7 +140,7 @@ def _statements(observation: Observation) -> Section:
         rows.append(
             (
                 f"{statement.revision}:{statement.line}",
-                _short(unguarded(statement.sql)),
+                abridged(unguarded(statement.sql), SHORT),
                 number if statement.in_transaction else f"{number} (alone)",
                 _locked(statement),
                 ", ".join(_worked(work) for work in statement.work if work.table.is_table) or "-",
@@ -149,11 +149,6 @@ def _statements(observation: Observation) -> Section:
         )
     columns = ("line", "statement", "transaction", "others wait for", "work", "took")
     return Section("Statements", "table", columns, tuple(rows))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
 
 
 def _locked(statement: Statement) -> str:

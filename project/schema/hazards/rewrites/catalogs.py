@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import indent
 
+from project.schema.autogenerate.definitions import parse
 from project.schema.autogenerate.step import call, executed
 from project.schema.autogenerate.text import cut, dotted, in_schema, literal, quoted
 from project.schema.snapshot import Item, Key, Snapshot
@@ -56,10 +57,9 @@ class Catalogs:
     def key(self, table: Path) -> list[str]:
         """Return the columns of a table's primary key."""
         for item in self.parts("constraint", table):
-            definition = str(item.attributes["definition"])
-            if definition.startswith("PRIMARY KEY ("):
-                listed = definition.removeprefix("PRIMARY KEY (").partition(")")[0]
-                return [part.strip().strip('"') for part in listed.split(",")]
+            found = parse(item)
+            if found is not None and found.kind == "primary":
+                return list(found.columns)
         return []
 
 
