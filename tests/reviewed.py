@@ -95,11 +95,10 @@ class Reviewed:
                 self.sources[False].upgrade(base, f"setup{number}")
             with connected(base) as connection:
                 for transaction, together in groupby(before, lambda s: s.transaction):
-                    connection.execute("BEGIN" if transaction else "SELECT")
-                    for statement in together:
-                        with failing(connection) if statement.error else nullcontext():
-                            connection.execute(statement.sql.encode())
-                    connection.execute("COMMIT" if transaction else "SELECT")
+                    with begun(connection) if transaction else nullcontext():
+                        for statement in together:
+                            with failing(connection) if statement.error else nullcontext():
+                                connection.execute(statement.sql.encode())
             carried_out(base, finding.remedy)
 
     def run_before(self, number: int, queries: Iterable[str]) -> None:
@@ -118,6 +117,14 @@ AFTERWARDS = {"reference-without-index", "invalid-index"}
 
 #: Values that are sent beside a statement; without them it cannot be sent again.
 PARAMETER = re.compile(r"%\(\w+\)s")
+
+
+@contextmanager
+def begun(connection: psycopg.Connection) -> Iterator[None]:
+    """Hold a transaction in which a statement may be COMMIT or ROLLBACK."""
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
 
 
 @contextmanager
