@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Not in pytest's own: as root, every run of pytest closes that one to other users, and the
     PostgreSQL of another run, which cannot run as root, would lose its data from under it.
     """
+    # A shell has what it starts in the background ignore Ctrl-C, and so what that starts, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ["RUN_FOLDER"] = tempfile.mkdtemp(prefix="project-", dir=scratch.memory())
 
