@@ -14,10 +14,11 @@ from alembic.operations import Operations
 from sqlalchemy.dialects import postgresql as sqlalchemy_postgresql
 
 from project.database import ROOT
-from project.schema.catalog import postgresql, read
+from project.schema.catalog import Reader, postgresql, read
+from project.schema.catalog.parts import USERS
 from project.schema.checking.remedy import remedy
 from project.schema.equivalence import without_equivalents
-from project.schema.snapshot import Difference, differences
+from project.schema.snapshot import Difference, differences, reordered
 
 from .conftest import Databases, secret
 
@@ -111,10 +112,18 @@ def compare(
 
 def build(connection: Connection, script: str) -> None:
     """Run a script in a database that is emptied before."""
+    for _ in steps(connection, script):
+        pass
+
+
+def steps(connection: Connection, script: str) -> Iterator[str]:
+    """Run a script in a database that is emptied before; yield each statement that was run."""
     for (statement,) in connection.execute(EMPTYING).fetchall():
         connection.execute(statement)
+        yield statement
     for statement in STATEMENT.split(script.strip()):
         connection.execute(statement.encode())
+        yield statement
 
 
 def said(difference: Difference) -> str:
@@ -170,14 +179,39 @@ def test_nothing_is_said_of_what_means_the_same(
     assert compare(two_databases, case["one"], case["other"]) == ([], [])
 
 
+@pytest.fixture(scope="module")
+def reader(two_databases: list[Connection]) -> Iterator[Reader]:
+    """Who has read the catalog of the first database from the first case on."""
+    with psycopg.connect(two_databases[0].info.dsn, autocommit=True) as connection:
+        yield Reader(connection)
+
+
+@pytest.mark.sample(10)
+@pytest.mark.parametrize(("case", "change", "says"), DRIFT)
+def test_a_catalog_read_again_is_what_it_is_to_who_reads_it_anew(
+    two_databases: list[Connection],
+    reader: Reader,
+    case: dict[str, Any],
+    change: str,
+    says: list[str],  # noqa: ARG001
+) -> None:
+    """After every statement, and though nearly everything was read before."""
+    connection = two_databases[0]
+    skip_where_it_cannot_be(connection, case)
+    for statement in steps(connection, f"{case['given']};\n{change}"):
+        again, anew = reader.read(), read(connection)
+        assert again == anew, statement
+        assert reordered(again, anew) == []
+
+
 def test_what_is_left_out_of_the_statement_is_nothing_of_the_users(
     two_databases: list[Connection],
 ) -> None:
     """Neither the system's rows nor the kinds of which there is nothing change what is read."""
     connection = two_databases[0]
     everything = postgresql.statement(frozenset(postgresql.KINDS), privileges=True)
-    assert postgresql.USERS in everything
-    everything = everything.replace(postgresql.USERS, "")
+    assert USERS in everything
+    everything = everything.replace(USERS, "")
     for case, change in CHANGES[::20]:  # two readings of each take long
         with suppress(pytest.skip.Exception):
             skip_where_it_cannot_be(connection, case)

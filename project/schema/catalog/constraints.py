@@ -63,7 +63,7 @@ CONSTRAINT = Kind.of_many(
         ELSE {named_by("conname", "_.+_excl", _CHOICE)} END""",
     source=f"""
     FROM {CONSTRAINTS_OF_ALL}
-    JOIN pg_class AS class ON class.oid = conrelid
+    JOIN relation AS class ON class.oid = conrelid
     JOIN visible_schema AS schema ON schema.oid = class.relnamespace
     LEFT JOIN pg_class AS index ON index.oid = conindid AND contype IN ('p', 'u', 'x')
     LEFT JOIN pg_index ON indexrelid = index.oid
@@ -115,7 +115,7 @@ INDEX = Kind.of_many(
     source=f"""
     FROM pg_index
     JOIN pg_class AS index ON index.oid = indexrelid
-    JOIN pg_class AS class ON class.oid = indrelid
+    JOIN relation AS class ON class.oid = indrelid
     JOIN visible_schema AS schema ON schema.oid = class.relnamespace
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = index.reltablespace
     WHERE class.relkind IN ('r', 'p', 'm')

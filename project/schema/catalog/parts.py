@@ -8,7 +8,8 @@ VISIBLE = """
         WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     ),
     member AS MATERIALIZED (
-        SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+        SELECT classid, objid FROM pg_depend
+        WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
     )
 """
 
@@ -17,6 +18,25 @@ FIRST = 16384
 
 #: Names of options whose values are nobody's to read.
 HIDDEN = "pass|secret|token|credential|(api|private|access|account|sas)_?key"
+
+
+#: Catalogs of which an empty database has thousands of rows, and what tells whose a row is: what
+#: initdb makes has a number below 16384 (FirstNormalObjectId in transam.h), and what a user makes
+#: has none. The schema "public" is the exception: its comment may be the user's.
+LARGE = {
+    "pg_attribute": "attrelid",
+    "pg_class": "oid",
+    "pg_constraint": "oid",
+    "pg_description": "objoid",
+    "pg_index": "indexrelid",
+    "pg_proc": "oid",
+}
+
+USERS = "".join(
+    f"{catalog} AS NOT MATERIALIZED"
+    f" (SELECT * FROM pg_catalog.{catalog} WHERE {catalog}.{number} >= {FIRST}),"
+    for catalog, number in LARGE.items()
+)
 
 
 def own(catalog: str, oid: str) -> str:

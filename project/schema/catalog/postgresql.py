@@ -13,17 +13,17 @@ The large catalogs are read without the system's own rows. A query that needs th
 catalog with its schema: ``pg_catalog.pg_proc``.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 import psycopg
-from psycopg import sql
 
+from project.schema.catalog import signs
 from project.schema.catalog.constraints import CONSTRAINTS
-from project.schema.catalog.parts import VISIBLE
+from project.schema.catalog.parts import USERS, VISIBLE
 from project.schema.catalog.privileges import PRIVILEGES
 from project.schema.catalog.programs import PROGRAMS
 from project.schema.catalog.rarities import RARITIES
@@ -44,6 +44,13 @@ PRESENT = "SELECT array_remove(ARRAY[{}], NULL)".format(
     )
 )
 
+#: The relations that tables and what belongs to them are read of.
+ALL = "relation AS NOT MATERIALIZED (SELECT * FROM pg_class)"
+SOME = f"relation AS MATERIALIZED (SELECT * FROM pg_class WHERE oid IN ({signs.AFFECTED}))"
+
+#: In the place of a kind, where some are read: what follows is the number of one of them.
+AFFECTED = "relation"
+
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
     "search_path": "",  # every name is printed with its schema
@@ -62,35 +69,18 @@ PINNED = {
 #: running it.
 PLANNED = {"enable_nestloop": "off", "jit": "off"}
 
+#: A statement is planned once, whichever relations it is going to be asked about.
+ONCE = {"plan_cache_mode": "force_generic_plan"}
 
-def _set(settings: Mapping[str, str]) -> sql.Composed:
-    return sql.SQL("SELECT {}").format(
-        sql.SQL(", ").join(
-            sql.SQL("set_config({}, {}, true)").format(*setting) for setting in settings.items()
-        )
-    )
+
+def _set(settings: Mapping[str, str], *, local: str = "true") -> bytes:
+    calls = (f"set_config('{name}', '{value}', {local})" for name, value in settings.items())
+    return f"SELECT {', '.join(calls)}".encode()
 
 
 PIN = _set(PINNED)
 PIN_AND_PLAN = _set(PINNED | PLANNED)
-
-#: Catalogs of which an empty database has thousands of rows, and what tells whose a row is: what
-#: initdb makes has a number below 16384 (FirstNormalObjectId in transam.h), and what a user makes
-#: has none. The schema "public" is the exception: its comment may be the user's.
-LARGE = {
-    "pg_attribute": "attrelid",
-    "pg_class": "oid",
-    "pg_constraint": "oid",
-    "pg_description": "objoid",
-    "pg_index": "indexrelid",
-    "pg_proc": "oid",
-}
-
-USERS = "".join(
-    f"{catalog} AS NOT MATERIALIZED"
-    f" (SELECT * FROM pg_catalog.{catalog} WHERE {catalog}.{number} >= 16384),"
-    for catalog, number in LARGE.items()
-)
+SETTLE = _set(PINNED | PLANNED | ONCE, local="false")
 
 
 def read(
@@ -112,8 +102,22 @@ def read(
 
     """
     with pinned(connection):
-        text = statement(present(connection), privileges=privileges)
-        rows = connection.execute(text.encode(), prepare=True).fetchall()
+        kinds = present(connection)
+        rows = ask(connection, statement(kinds, privileges=privileges)).fetchall()
+    return snapshot(connection, rows, leave_out)
+
+
+def ask(connection: psycopg.Connection, text: str, *given: object) -> psycopg.RawCursor:
+    """Execute a statement that is kept prepared, and in which a percent sign is one."""
+    return psycopg.RawCursor(connection).execute(text.encode(), given, prepare=True)
+
+
+def snapshot(
+    connection: psycopg.Connection,
+    rows: Iterable[tuple[Any, ...]],
+    leave_out: Collection[tuple[str, str]],
+) -> Snapshot:
+    """Collect what the statement of some kinds has answered."""
     outside = [tuple(table) for table in leave_out]
     items = (parsed(*row) for row in rows)
     return Snapshot.of(
@@ -134,23 +138,38 @@ def pinned(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
+def settle(connection: psycopg.Connection) -> None:
+    """Let the server print alike as long as the session lasts, and be ready for many statements."""
+    connection.execute(SETTLE)
+
+
 def present(connection: psycopg.Connection) -> frozenset[str]:
     """Choose the kinds of which the database may have anything."""
-    row = connection.execute(PRESENT.encode(), prepare=True).fetchone()
+    row = ask(connection, PRESENT).fetchone()
     found = row[0] if row else ()
     return frozenset(name for name, kind in KINDS.items() if not kind.present or name in found)
 
 
 @cache
-def statement(present: frozenset[str], *, privileges: bool) -> str:
-    """Join the queries to one: one plan, one answer, and shared what several of them begin with."""
+def statement(present: frozenset[str], *, privileges: bool = False, some: bool = False) -> str:
+    """Join the queries to one: one plan, one answer, and shared what several of them begin with.
+
+    Args:
+        present: The kinds to read.
+        privileges: Whether owners and grants are read, too.
+        some: Whether tables, and what belongs to them, are read only of some relations, whose
+            numbers are given to the statement, and of those that depend on them.
+
+    """
     queries = {name: kind.query for name, kind in KINDS.items() if name in present}
     parts = (
         f"SELECT '{kind}', array_to_json(name)::text, attributes::text, named_by"
         f" FROM ({query}) AS item (name, attributes, named_by)"
         for kind, query in (queries | PRIVILEGES if privileges else queries).items()
     )
-    return f"WITH {USERS} {VISIBLE}, {OWNED} {' UNION ALL '.join(parts)}"
+    shared = f"WITH {USERS} {SOME if some else ALL}, {VISIBLE}, {OWNED}"
+    told = (f"SELECT '{AFFECTED}', oid::text, '', '' FROM relation",) if some else ()
+    return f"{shared} {' UNION ALL '.join((*parts, *told))}"
 
 
 @lru_cache(maxsize=1 << 16)

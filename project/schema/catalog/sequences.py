@@ -29,7 +29,7 @@ OWNED = f"""
         JOIN pg_depend AS owner ON owner.classid = 'pg_class'::regclass AND owner.objid = seqrelid
             AND owner.refclassid = 'pg_class'::regclass AND owner.refobjsubid > 0
         JOIN pg_class AS sequence ON sequence.oid = seqrelid
-        JOIN pg_class AS parent ON parent.oid = refobjid
+        JOIN relation AS parent ON parent.oid = refobjid
         JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
         LEFT JOIN pg_attrdef ON adrelid = refobjid AND adnum = refobjsubid
         WHERE owner.deptype = 'i' OR (owner.deptype = 'a' AND sequence.relname ~ '_seq[0-9]*$')
@@ -60,7 +60,7 @@ SEQUENCE = f"""
         'comment', {described("pg_class", "class.oid")}
     ), 'user'
     FROM pg_sequence
-    JOIN pg_class AS class ON class.oid = pg_sequence.seqrelid
+    JOIN relation AS class ON class.oid = pg_sequence.seqrelid
     JOIN visible_schema AS schema ON schema.oid = relnamespace
     WHERE class.oid NOT IN (SELECT seqrelid FROM owned) AND {own("pg_class", "class.oid")}
 """

@@ -66,7 +66,7 @@ TABLE = Kind.of_many(
     },
     named_by="'user'",
     source=f"""
-    FROM pg_class AS class
+    FROM relation AS class
     JOIN visible_schema AS schema ON schema.oid = relnamespace
     LEFT JOIN pg_am ON pg_am.oid = relam
     LEFT JOIN pg_tablespace ON pg_tablespace.oid = reltablespace
@@ -115,7 +115,7 @@ COLUMN = Kind.of_many(
     named_by="'user'",
     source=f"""
     FROM pg_attribute
-    JOIN pg_class AS class ON class.oid = attrelid
+    JOIN relation AS class ON class.oid = attrelid
     JOIN visible_schema AS schema ON schema.oid = relnamespace
     JOIN pg_type ON pg_type.oid = atttypid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

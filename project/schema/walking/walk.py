@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from project.schema import rows, scratch
-from project.schema.catalog import read
+from project.schema.catalog import Reader
 from project.schema.configuration import Project
 from project.schema.connections import Connection, connected
 from project.schema.rows import Contents
@@ -33,6 +33,7 @@ class Walk:
     stage: ExitStack  # closes the database with rows
     database: sa.URL = field(init=False)
     connection: Connection = field(init=False)
+    reader: Reader = field(init=False)
     reached: int = 0  # how many revisions the untouched one has
     begun: int = 0  # how often it was begun
     refusals: list[SourceError] = field(default_factory=list)  # of steps
@@ -67,6 +68,8 @@ class Walk:
         copy = scratch.database(self.server, template=str(self.untouched.database))
         self.database = self.stage.enter_context(copy)
         self.connection = self.stage.enter_context(connected(self.database))
+        reading = self.stage.enter_context(connected(self.database))
+        self.reader = Reader(reading, self.leave_out)
         self.last, self.held, self.holds = None, {}, False
         self.begun += 1
         return one_by_one
@@ -95,7 +98,7 @@ class Walk:
     def catalog(self) -> Snapshot:
         """Read the catalog, unless nothing but rows has changed since it was last read."""
         if self.last is None:
-            self.last = read(self.connection, self.leave_out)
+            self.last = self.reader.read()
         return self.last
 
     def rows(self) -> Contents:
