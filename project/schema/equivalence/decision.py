@@ -134,7 +134,8 @@ def _parameters(value: "Value | object") -> set[str]:
 
 
 def _column_default(connection: Connection, item: Item, one: str, other: str) -> bool:
-    return same_value(connection, one, other, str(item.attributes["type"]))
+    type_ = str(item.attributes["type"])
+    return text.same_text(one, other, type_) or same_value(connection, one, other, type_)
 
 
 def _argument(connection: Connection, _: Item, one: str, other: str) -> bool:

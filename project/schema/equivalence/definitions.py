@@ -6,7 +6,7 @@ the other: that is tried out.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -35,6 +35,9 @@ MEANT: tuple[Understand, Understand] = (parsed, meanings)
 
 #: Types that a column may have had, besides those that one of the definitions casts to.
 FORMER = ("text", "character varying", "integer")
+
+#: Types that a column may have had in between, on its way from one that is still cast to.
+BETWEEN = ("text", "character varying")
 
 READ_CHECK = """
     SELECT NULL, pg_get_expr(conbin, conrelid), contype::text, connoinherit
@@ -140,7 +143,7 @@ def _read(
     definition: str,
     understand: tuple[Understand, Understand] = PLANNED,
 ) -> Any:  # noqa: ANN401
-    return _after(connection, kind, copy, definition, (), understand=understand)
+    return _after(connection, kind, copy, definition, understand=understand)
 
 
 def _after(  # noqa: PLR0913
@@ -148,16 +151,16 @@ def _after(  # noqa: PLR0913
     kind: str,
     copy: str,
     definition: str,
-    around: Iterable[str],
+    around: tuple[str, Sequence[str]] = ("", ()),
     *,
     understand: tuple[Understand, Understand] = PLANNED,
 ) -> Any:  # noqa: ANN401
-    """Make a definition, perhaps between two changes, and return how it is understood then."""
-    before, after = tuple(around) or ("", "")
+    """Make a definition, perhaps between changes, and return how it is understood then."""
+    before, after = around
     create, read = _statements(kind, copy, definition)
     try:
         with undone(connection):
-            for statement in filter(None, (before, create, after)):
+            for statement in filter(None, (before, create, *after)):
                 connection.execute(statement.encode())
             row = connection.execute(read, [copy]).fetchone()
             if row is None:
@@ -197,6 +200,8 @@ def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found:
         return False
     meant, left = (_read(connection, kind, copy, definition) for definition in (fresh, found))
     former = dict.fromkeys([*text.casts(fresh), *text.casts(found), *FORMER])
+    ways = [[type_] for type_ in former]
+    ways += [[type_, between] for type_ in dict.fromkeys(text.casts(found)) for between in BETWEEN]
     columns = [c for c in _columns(connection, copy) if c.name in fresh and c.name in found]
     alike = {type_: [c for c in columns if c.type == type_] for type_ in {c.type for c in columns}}
     groups = [*([c] for c in columns), *(group for group in alike.values() if len(group) > 1)]
@@ -204,8 +209,12 @@ def _is_residue(connection: Connection, kind: str, copy: str, fresh: str, found:
         if _read(connection, kind, copy, written) != meant:
             continue
         for group in groups:
-            for type_ in former:
-                around = (_changed(copy, group, type_), _restored(copy, group))
+            for first, *further in ways:
+                after = [
+                    *(_changed(copy, group, type_) for type_ in further),
+                    _restored(copy, group),
+                ]
+                around = (_changed(copy, group, first), after)
                 if _after(connection, kind, copy, written, around) == left:
                     return True
     return False

@@ -126,6 +126,37 @@ def _names_kept(text: str) -> str:
     return "".join(m[0] for m in TOKEN.finditer(text) if m.lastgroup != "literal")
 
 
+#: A literal, and the type that it is of.
+OF_TYPE = re.compile(rf"([eE]?'(?:[^']|'')*')::({TYPE})", re.VERBOSE)
+
+#: A type: its name, without a limit, and whether it is an array's.
+NAMED = re.compile(r"([^([]+)(?:\(\d+\))?((?:\[\])*)")
+TEXTS = {"text", "character varying"}
+
+
+def same_text(one: str, other: str, of: str) -> bool:
+    """Tell whether two literals are the same for a column of texts, or of arrays of them.
+
+    A literal is printed as its type writes it, and that is what such a column gets of it. So after
+    a change of an enum to a text, a default that was left as it was yields what it should.
+
+    Args:
+        one: A default, as printed: ``'open'::public.state``.
+        other: Likewise: ``'open'::text``.
+        of: The type of the column.
+
+    """
+    literals = [OF_TYPE.fullmatch(each) for each in (one, other)]
+    if literals[0] is None or literals[1] is None or literals[0][1] != literals[1][1]:
+        return False
+    column = NAMED.fullmatch(of)
+    types = [NAMED.fullmatch(literal[2]) for literal in literals if literal]
+    # The server's own types are printed without a schema.
+    return (column is not None and column[1] in TEXTS) and all(
+        each and (each[1] in TEXTS or "." in each[1]) and each[2] == column[2] for each in types
+    )
+
+
 #: Words that the server keeps as they are written, and what they are.
 CURRENT = {
     "CURRENT_DATE": "(now())::date",
