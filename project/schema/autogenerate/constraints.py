@@ -14,10 +14,8 @@ from project.schema.autogenerate.indexes import (
     repeating,
     set_up,
 )
-from project.schema.autogenerate.parameters import options
 from project.schema.autogenerate.step import Code, Step, alter_table, call, execute, executed
 from project.schema.autogenerate.text import (
-    cut,
     dotted,
     in_schema,
     literal,
@@ -80,7 +78,7 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     constraint = parse(item)
     online = change.online(item.key.name[:2])
     if constraint is not None and constraint.kind == "foreign":
-        _refuse_orphans(item, constraint, change)
+        refuse_orphans(item, constraint, change)
         # It also locks the table that it refers to. That of a partitioned table can be validated
         # later since PostgreSQL 18.
         online = online or change.online(constraint.referred)
@@ -88,9 +86,9 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
     later = definition.endswith(("NOT VALID", "NOT ENFORCED"))
     keyed = constraint is not None and constraint.kind in {"primary", "unique"}
     if constraint is not None and keyed and change.concurrent(item.key.name[:2]):
-        yield from _through_an_index(item, constraint, item.key.name[-1], change)
+        yield from through_an_index(item, constraint, item.key.name[-1], change)
     elif definition.startswith(("CHECK", "FOREIGN KEY")) and online and not later:
-        yield from _validated_later(item, constraint, item.key, change)
+        yield from validated_later(item, constraint, item.key, change)
     elif constraint is None or _stored(item):
         why = _EXCLUDING if online and definition.startswith("EXCLUDE") else ""
         yield _as_sql(item, item.key, f"{definition}{_stored(item)}", why)
@@ -107,7 +105,7 @@ def _made(item: Item, change: Change) -> Iterator[Step]:
 _EXCLUDING = "Reads the whole table while nobody can use it: PostgreSQL has no other way."
 
 
-def _refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
+def refuse_orphans(item: Item, constraint: Constraint, change: Change) -> None:
     """Refuse a foreign key of rows that are there to a table that is not, and so has none."""
     known = [Key("column", (*item.key.name[:2], name)) for name in constraint.columns]
     lost = Key("table", constraint.referred) not in change.before.items
@@ -181,7 +179,8 @@ def _excluding(constraint: Constraint) -> list[str]:
     ]
 
 
-def _drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
+def drop(key: Key, kind: str, *, if_exists: bool | None = None) -> str:
+    """Write what drops a constraint."""
     *schema, table, name = key.name
     return call(
         "op.drop_constraint",
@@ -197,10 +196,10 @@ def _again(key: Key, constraint: Constraint, change: Change) -> str:
     """Write what drops a constraint that a failed try has made; one that was there is gone."""
     if key in change.before.items:
         return ""
-    return f"{_drop(key, constraint.kind, if_exists=True)}\n"
+    return f"{drop(key, constraint.kind, if_exists=True)}\n"
 
 
-def _validated_later(
+def validated_later(
     item: Item, constraint: Constraint | None, key: Key, change: Change
 ) -> Iterator[Step]:
     """Add a constraint in an instant, and look at the rows while requests go on."""
@@ -238,7 +237,7 @@ def is_made(key: Key, change: Change) -> bool:
     return before is None or "definition" in differing(before, change.after.items[key])
 
 
-def _through_an_index(
+def through_an_index(
     item: Item, constraint: Constraint, name: str, change: Change
 ) -> Iterator[Step]:
     """Build the index of a unique constraint or primary key beside running requests.
@@ -252,12 +251,12 @@ def _through_an_index(
     """
     *schema, table, own = item.key.name
     options = {k: v for k, v in constraint.options.items() if k not in DEFERRING}
-    drop = f"DROP CONSTRAINT IF EXISTS {quoted(own)}"
+    without = f"DROP CONSTRAINT IF EXISTS {quoted(own)}"
     if name == own:
         # Of a try that failed after it; its index cannot be dropped alone.
         for statement in let_go(item.key, change):
             yield execute(statement, rank.CREATE_INDEX, alone=True)
-        yield alter_table(item.key, drop, rank.CREATE_INDEX, alone=True)
+        yield alter_table(item.key, without, rank.CREATE_INDEX, alone=True)
     yield removed(Key("index", (*schema, table, name)), rank.CREATE_INDEX)
     yield Step(
         call(
@@ -278,7 +277,7 @@ def _through_an_index(
     words = "PRIMARY KEY" if constraint.kind == "primary" else "UNIQUE"
     ending = " DEFERRABLE" if constraint.options.get("deferrable") else ""
     ending += " INITIALLY DEFERRED" if constraint.options.get("initially") else ""
-    replaced = f"{drop}, " if name != own else ""
+    replaced = f"{without}, " if name != own else ""
     add = f"ADD CONSTRAINT {quoted(own)} {words} USING INDEX {quoted(name)}{ending}"
     sql = f"ALTER TABLE {dotted(item.key.name[:2])} {replaced}{add}"
     # What refers to it since a failed try does not let it go.
@@ -294,69 +293,5 @@ def dropped(item: Item, change: Change) -> Iterator[Step]:
     # What a failed try has made may have the same name, and be in use.
     freed = [executed(statement) for statement in let_go(item.key, change)]
     gone = Key("table", item.key.name[:2]) not in change.after.items
-    drop = executed(released(item.key)) if gone else _drop(item.key, kind, if_exists=True)
-    yield Step(_drop(item.key, kind), position, again="\n".join([*freed, drop]))
-
-
-#: What a constraint demands of rows, and when.
-MEANING = {"definition", "deferrable", "enforced", "validated"}
-
-
-def altered(before: Item, after: Item, change: Change) -> Iterator[Step] | None:
-    """Change a constraint in place; None where it must be made anew."""
-    names = differing(before, after)
-    if names & {"inherited", "tablespace", "triggers"}:
-        return None
-    if after.attributes.get("inherited"):
-        names -= MEANING  # it changes with the parent's
-    steps: list[Step] = []
-    if names & MEANING:
-        found = _redefined(before, after, change)
-        if found is None:
-            return None
-        steps += found
-    if len(steps) > 1:  # it is another one of the same name
-        return iter([*steps, *set_up(after)])
-    if "storage parameters" in names:
-        old, new = (item.attributes.get("storage parameters") for item in (before, after))
-        index = dotted((after.key.name[0], after.key.name[-1]))
-        steps.append(execute(f"ALTER INDEX {index} {options(old, new)}", rank.ALTER_TABLE))
-    return iter([*steps, *set_up(after, names)])
-
-
-def _redefined(before: Item, after: Item, change: Change) -> list[Step] | None:
-    names = differing(before, after) & MEANING
-    was, becomes = parse(before), parse(after)
-    name = quoted(after.key.name[-1])
-    if names == {"validated"} and after.attributes["validated"]:
-        return [alter_table(after.key, f"VALIDATE CONSTRAINT {name}", rank.VALIDATE, alone=True)]
-    if names <= {"deferrable", "enforced"} and clause(after).startswith("FOREIGN KEY"):
-        deferrable = str(after.attributes["deferrable"])
-        words = "NOT DEFERRABLE" if deferrable == "no" else f"DEFERRABLE {deferrable.upper()}"
-        words += " ENFORCED" if after.attributes["enforced"] else " NOT ENFORCED"
-        words = words if "enforced" in names else words.removesuffix(" ENFORCED")
-        return [alter_table(after.key, f"ALTER CONSTRAINT {name} {words}", rank.ADD_CONSTRAINT)]
-    if was is None or becomes is None or was.kind != becomes.kind or was.kind == "exclude":
-        return None
-    needed = any(before.key in built for built in change.built_before.values())
-    safe = change.online if becomes.kind == "check" else change.concurrent
-    if not safe(after.key.name[:2]) or needed or not after.attributes["validated"]:
-        return None
-    if becomes.kind == "foreign":
-        _refuse_orphans(after, becomes, change)
-    return list(_replaced(after, becomes, change))
-
-
-def _replaced(after: Item, constraint: Constraint, change: Change) -> Iterator[Step]:
-    """Let the new constraint hold before the old one goes, so that there always is one."""
-    *table, name = after.key.name
-    other = cut(f"{name}_new")
-    if constraint.kind in {"primary", "unique"}:
-        yield from _through_an_index(after, constraint, other, change)
-        return
-    yield from _validated_later(after, constraint, Key("constraint", (*table, other)), change)
-    drop = (_drop(after.key, constraint.kind, if_exists=exists) for exists in (None, True))
-    yield Step(next(drop), rank.REQUIRE, again=next(drop))
-    yield alter_table(
-        after.key, f"RENAME CONSTRAINT {quoted(other)} TO {quoted(name)}", rank.REQUIRE
-    )
+    again = executed(released(item.key)) if gone else drop(item.key, kind, if_exists=True)
+    yield Step(drop(item.key, kind), position, again="\n".join([*freed, again]))

@@ -24,10 +24,11 @@ from project.schema.autogenerate.change import Hints, Manner, Path
 from project.schema.autogenerate.expansion import Expansion, inexpansible, refers
 from project.schema.autogenerate.hints import Declared
 from project.schema.autogenerate.migration import Migration, proved
-from project.schema.autogenerate.proposal import Proposal, Trial
+from project.schema.autogenerate.proposal import Proposal
 from project.schema.autogenerate.renames import Rename
 from project.schema.autogenerate.step import Step, alter_table, call, execute, in_sql, set_column
 from project.schema.autogenerate.text import dotted, in_schema, literal, quoted, shown, string
+from project.schema.autogenerate.trial import Trial
 from project.schema.autogenerate.workbench import Side, Workbench
 from project.schema.catalog.dependencies import grants
 from project.schema.connections import connected

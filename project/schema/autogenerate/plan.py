@@ -18,6 +18,7 @@ from project.schema.autogenerate import (
     indexes,
     objects,
     rebuilding,
+    redefining,
     tables,
     types,
 )
@@ -35,7 +36,7 @@ PROGRAMS = {"view", "policy", "rule", "trigger", "function"}
 ALTERERS: Mapping[str, Callable[[Item, Item, Change], Iterable[Step] | None]] = {
     "table": tables.altered,
     "column": columns.altered,
-    "constraint": constraints.altered,
+    "constraint": redefining.altered,
     "index": indexes.altered,
 }
 
