@@ -186,6 +186,88 @@ def reader(two_databases: list[Connection]) -> Iterator[Reader]:
         yield Reader(connection)
 
 
+#: What a table's definitions may name, and another name for it.
+NAMED = {
+    "CREATE TABLE p (a int PRIMARY KEY); CREATE TABLE t (b int REFERENCES p)": [
+        "ALTER TABLE p RENAME TO q",
+        "ALTER TABLE q RENAME a TO c",
+        "CREATE SCHEMA s; ALTER TABLE q SET SCHEMA s",
+        "ALTER SCHEMA s RENAME TO r",
+    ],
+    "CREATE TABLE p (a int); CREATE TABLE t (b p, c p[], CHECK ((b).a > 0))": [
+        "ALTER TABLE p RENAME TO q",
+        "ALTER TABLE q RENAME a TO d",
+    ],
+    "CREATE TABLE p (a int); CREATE TABLE t (b p)": ["ALTER TABLE p RENAME TO q"],
+    "CREATE TABLE p (a int); CREATE TABLE t (b p[])": ["ALTER TABLE p RENAME TO q"],
+    "CREATE TABLE p (a int); CREATE TABLE t (b oid); CREATE INDEX i ON t ((b = 'p'::regclass))": [
+        "ALTER TABLE p RENAME TO q"
+    ],
+    "CREATE TYPE p AS (a int); CREATE TABLE t (b p, c p[], CHECK ((b).a > 0))": [
+        "ALTER TYPE p RENAME TO q",
+        "ALTER TYPE q RENAME ATTRIBUTE a TO d CASCADE",
+    ],
+    "CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE t PARTITION OF p DEFAULT": [
+        "ALTER TABLE p RENAME TO q"
+    ],
+    "CREATE TABLE p (a int); CREATE TABLE t () INHERITS (p)": ["ALTER TABLE p RENAME TO q"],
+    "CREATE TABLE p (a int); CREATE TABLE t (b oid, CHECK (b <> 'p'::regclass))": [
+        "ALTER TABLE p RENAME TO q",
+        "CREATE INDEX i ON t ((b = 'q'::regclass)) WHERE b > 'q'::regclass",
+        "ALTER TABLE q RENAME TO p",
+    ],
+    "CREATE SEQUENCE s; CREATE TABLE t (a int, b int DEFAULT nextval('s'))": [
+        "ALTER SEQUENCE s RENAME TO t_b_seq",
+        "ALTER SEQUENCE t_b_seq OWNED BY t.b",
+        "ALTER SEQUENCE t_b_seq OWNED BY t.a",
+        "ALTER SEQUENCE t_b_seq INCREMENT 2",
+        "ALTER SEQUENCE t_b_seq OWNED BY NONE",
+    ],
+    "CREATE TYPE e AS ENUM ('x'); CREATE TABLE t (a e DEFAULT 'x')": [
+        "ALTER TYPE e RENAME VALUE 'x' TO 'y'",
+        "ALTER TYPE e RENAME TO f",
+    ],
+    "CREATE DOMAIN d AS int; CREATE TABLE t (a d, b d[])": ["ALTER DOMAIN d RENAME TO e"],
+    "CREATE COLLATION k (locale = 'C'); CREATE TABLE t (a text COLLATE k)": [
+        "ALTER COLLATION k RENAME TO l"
+    ],
+    "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';"
+    " CREATE TABLE t (a int DEFAULT f(1), CHECK (f(a) > 0)); CREATE INDEX ON t (f(a))": [
+        "ALTER FUNCTION f RENAME TO g"
+    ],
+    "CREATE SCHEMA s; CREATE OPERATOR <<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt);"
+    " CREATE TABLE t (a int, CHECK (a OPERATOR(public.<<<) 1))": [
+        "ALTER OPERATOR <<< (int, int) SET SCHEMA s"
+    ],
+    "CREATE OPERATOR CLASS k FOR TYPE int USING btree AS FUNCTION 1 btint4cmp(int, int);"
+    " CREATE TABLE t (a int); CREATE INDEX ON t (a k)": [
+        "ALTER OPERATOR CLASS k USING btree RENAME TO l"
+    ],
+    "CREATE TEXT SEARCH CONFIGURATION k (COPY = simple);"
+    " CREATE TABLE t (a regconfig DEFAULT 'k')": ["ALTER TEXT SEARCH CONFIGURATION k RENAME TO l"],
+    "CREATE TEXT SEARCH DICTIONARY k (TEMPLATE = simple);"
+    " CREATE TABLE t (a regdictionary DEFAULT 'k')": ["ALTER TEXT SEARCH DICTIONARY k RENAME TO l"],
+    "CREATE TABLE t (a int)": [
+        "ALTER EXTENSION plpgsql ADD TABLE t",
+        "ALTER EXTENSION plpgsql DROP TABLE t",
+    ],
+}
+
+
+@pytest.mark.parametrize("given", NAMED)
+def test_a_catalog_read_again_knows_the_new_name_of_what_a_table_names(
+    two_databases: list[Connection], reader: Reader, given: str
+) -> None:
+    connection = two_databases[0]
+    build(connection, given)
+    for change in NAMED[given]:
+        before = reader.read()
+        connection.execute(change.encode())
+        again = reader.read()
+        assert again == read(connection), change
+        assert again != before, change
+
+
 @pytest.mark.sample(10)
 @pytest.mark.parametrize(("case", "change", "says"), DRIFT)
 def test_a_catalog_read_again_is_what_it_is_to_who_reads_it_anew(
