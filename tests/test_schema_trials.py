@@ -163,6 +163,68 @@ def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreig
     ]
 
 
+AREAS = """
+'''Areas within areas.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "areas"
+down_revision = "one"
+
+def upgrade():
+    op.create_table(
+        "area",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("code", sa.Text),
+        sa.Column("within", sa.Text),
+    )
+    op.create_index("ix_area_code", "area", ["code"], unique=True)
+    op.create_foreign_key(None, "area", "area", ["within"], ["code"])
+    op.create_table(
+        "place",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("area", sa.Text, sa.ForeignKey("area.code")),
+    )
+
+def downgrade():
+    op.drop_table("place")
+    op.drop_table("area")
+"""
+
+
+KEYS = """
+from sqlalchemy.orm import declarative_base
+
+Declared = declarative_base(metadata=Base.metadata)
+
+class Area(Declared):
+    __tablename__ = "area"
+    id = sa.Column(sa.Integer, primary_key=True)
+    code = sa.Column(sa.Text, unique=True, index=True)
+    within = sa.Column(sa.ForeignKey("area.code"))
+    {more}
+
+class Place(Declared):
+    __tablename__ = "place"
+    id = sa.Column(sa.Integer, primary_key=True)
+    area = sa.Column(sa.ForeignKey("area.code"))
+"""
+
+
+def test_a_key_that_its_table_must_precede_does_not_end_the_check(foreign: Foreign) -> None:
+    """An index makes unique what a key of the same table refers to: `create_all` fails."""
+    foreign.write("models.py", AGREEING + KEYS.format(more=""))
+    foreign.revision("areas", "one", text=AREAS)
+    assert check(foreign).findings == ()
+    wrong = 'name = sa.Column(sa.Text)\n    named = sa.Column(sa.ForeignKey("area.name"))'
+    foreign.write("models.py", AGREEING + KEYS.format(more=wrong))
+    assert errors(check(foreign)) == [
+        ("constraint-refused", "constraint public.area.area_named_fkey"),
+        ("column-missing", "column public.area.name"),
+        ("column-missing", "column public.area.named"),
+    ]
+
+
 FUNCTIONS = """
 '''Make {name}.'''
 import sqlalchemy as sa

@@ -211,9 +211,10 @@ def _refused(refused: Iterable[Refused], facts: MetadataFacts) -> Iterator[Findi
     for each in refused:
         key = Key(each.kind, each.name)
         path, line = wording.place(facts, key)
+        who = "PostgreSQL" if each.state else "SQLAlchemy"
         yield Finding(
             f"{each.kind}-refused",
-            f"PostgreSQL refuses the {key} of the models: {each.reason}.",
+            f"{who} refuses the {key} of the models: {each.reason}.",
             object=str(key),
             path=path,
             line=line,
