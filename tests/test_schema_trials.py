@@ -225,6 +225,47 @@ def test_a_key_that_its_table_must_precede_does_not_end_the_check(foreign: Forei
     ]
 
 
+INSTALLED = """
+import sqlalchemy as sa
+from library import Base
+
+class One(Base):
+    __tablename__ = "one"
+    id = sa.Column(sa.Integer, primary_key=True)
+    own = sa.Column(sa.Text)
+
+two = sa.Table(
+    "two",
+    Base.metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+)
+"""
+
+LIBRARY = """
+from sqlalchemy.orm import DeclarativeMeta, declarative_base
+
+class Meta(DeclarativeMeta):
+    def __init__(cls, *arguments, **given):
+        super().__init__(*arguments, **given)
+
+Base = declarative_base(metaclass=Meta)
+"""
+
+
+def test_models_that_are_installed_are_found_where_they_are(foreign: Foreign) -> None:
+    library = "site-packages/library.py"
+    foreign.write(library, LIBRARY)
+    foreign.write("site-packages/installed.py", INSTALLED)
+    foreign.write("site-packages/forgotten.py", INSTALLED)
+    installed = str((foreign.folder / library).parent)
+    models = f"import sys\nsys.path.append({installed!r})\nfrom installed import Base\n"
+    foreign.write("models.py", models)
+    assert [(each.object, each.path, each.line) for each in check(foreign).findings] == [
+        ("column public.one.own", "site-packages/installed.py", 8),
+        ("table public.two", "site-packages/installed.py", 10),
+    ]
+
+
 FUNCTIONS = """
 '''Make {name}.'''
 import sqlalchemy as sa
