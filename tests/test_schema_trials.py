@@ -192,6 +192,30 @@ def downgrade():
 """
 
 
+def test_an_env_that_ends_without_a_word_is_told_by_the_line_or_by_what_it_wrote(
+    foreign: Foreign,
+) -> None:
+    foreign.write("migrations/env.py", "x = {}\nassert x.get('url')\n" + ENV)
+    with pytest.raises(SourceError, match=r"AssertionError: assert x.get\('url'\) \(env.py:2\)\.$"):
+        check(foreign)
+    parsing = "import argparse\nargparse.ArgumentParser().parse_args(['--own'])\n"
+    foreign.write("migrations/env.py", parsing + ENV)
+    with pytest.raises(SourceError, match=r"SystemExit: 2: .*unrecognized arguments: --own\.$"):
+        check(foreign)
+
+
+def test_a_type_that_only_an_extension_has_is_told_of(foreign: Foreign) -> None:
+    """Who installs the application makes the extension; no migration does."""
+    vectors = REVISION.replace("primary_key=True", "primary_key=True), sa.Column('at', VECTOR")
+    own = "class Vector(sa.types.UserDefinedType):\n    get_col_spec = lambda *_: 'vector'\n\n"
+    foreign.revision("one", text=vectors.replace("VECTOR", "Vector").replace("def up", own + "def up"))
+    with pytest.raises(SourceError, match=r"if an extension has it .* with --before\.$"):
+        check(foreign)
+    foreign.write("first.sql", "CREATE EXTENSION vector")
+    foreign.write("pyproject.toml", "[tool.project.schema]\nbefore = 'first.sql'\n")
+    assert errors(check(foreign)) == [("column-unexpected", "column public.one.at")]
+
+
 KEYS = """
 from sqlalchemy.orm import declarative_base
 

@@ -138,15 +138,22 @@ class Exchange:
         elif error["in_env"] and error["type"]:
             where = "env.py fails: "
         kind = f"{error['type']}: " if error["type"] else ""
-        message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
+        # Who ends a process with a number has written why, as argparse does.
+        said = error["message"]
+        if error["type"] == "SystemExit" and said.isdigit() and (lines := self._last_lines()):
+            said = f"{said}: {lines[-1]}"
+        message = f"Cannot {want}: {where}{kind}{said.rstrip('.')}."
         hidden = self.secrets.hidden
         return SourceError(hidden(message), hidden(error["details"]), error["state"], error["type"])
 
-    def _died(self, want: str) -> SourceError:
-        code = self.begun.process.wait()
+    def _last_lines(self) -> list[str]:
         self.log.seek(0)
         said = self.log.read() or self.begun.process.last_words()
-        lines = said.splitlines()[-LINES:]
+        return said.splitlines()[-LINES:]
+
+    def _died(self, want: str) -> SourceError:
+        code = self.begun.process.wait()
+        lines = self._last_lines()
         last = f": {lines[-1].rstrip('.')}" if lines else ""
         message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
         return SourceError(self.secrets.hidden(message), self.secrets.hidden("\n".join(lines)))
