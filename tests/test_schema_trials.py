@@ -208,7 +208,8 @@ def test_a_type_that_only_an_extension_has_is_told_of(foreign: Foreign) -> None:
     """Who installs the application makes the extension; no migration does."""
     vectors = REVISION.replace("primary_key=True", "primary_key=True), sa.Column('at', VECTOR")
     own = "class Vector(sa.types.UserDefinedType):\n    get_col_spec = lambda *_: 'vector'\n\n"
-    foreign.revision("one", text=vectors.replace("VECTOR", "Vector").replace("def up", own + "def up"))
+    vectors = vectors.replace("VECTOR", "Vector").replace("def up", f"{own}def up")
+    foreign.revision("one", text=vectors)
     with pytest.raises(SourceError, match=r"if an extension has it .* with --before\.$"):
         check(foreign)
     foreign.write("first.sql", "CREATE EXTENSION vector")

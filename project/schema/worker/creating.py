@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -60,7 +61,7 @@ def create_without_refused(
     keys = [
         (table, key)
         for table in tables
-        for key in sorted(table.foreign_key_constraints, key=lambda key: key.column_keys)
+        for key in sorted(table.foreign_key_constraints, key=lambda key: tuple(key.column_keys))
     ]
     with _left_out(indexes, [*repeated, *keys]):
         create(metadatas, connection)
@@ -69,10 +70,10 @@ def create_without_refused(
         for table, each in repeated
     ]
     for table, index in indexes:
-        if error := _refusal(connection, lambda index=index: index.create(connection)):
+        if error := _refusal(connection, partial(index.create, connection)):
             refused.append(_refused("index", table, index.name, *error))
     for table, key in keys:
-        if error := _refusal(connection, lambda key=key: _add(key, connection)):
+        if error := _refusal(connection, partial(_add, key, connection)):
             refused.append(_refused("constraint", table, _name(table, key), *error))
     return refused
 
