@@ -49,14 +49,21 @@ class SourceError(Exception):
         details: The traceback, or what a process that died wrote last. No password is in it.
         sqlstate: PostgreSQL's code of the error ("PostgreSQL Error Codes"), if it is one.
         kind: The class of the error, if it was one of the driver's or of Python's.
+        revision: In which it was raised, if in one.
 
     """
 
     def __init__(
-        self, message: str, details: str = "", sqlstate: str | None = None, kind: str = ""
+        self,
+        message: str,
+        details: str = "",
+        sqlstate: str | None = None,
+        kind: str = "",
+        revision: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.revision = revision
         self.details = details
         self.sqlstate = sqlstate
 
@@ -144,7 +151,8 @@ class Exchange:
             said = f"{said}: {lines[-1]}"
         message = f"Cannot {want}: {where}{kind}{said.rstrip('.')}."
         hidden = self.secrets.hidden
-        return SourceError(hidden(message), hidden(error["details"]), error["state"], error["type"])
+        details, state = hidden(error["details"]), error["state"]
+        return SourceError(hidden(message), details, state, error["type"], error["revision"])
 
     def _last_lines(self) -> list[str]:
         self.log.seek(0)

@@ -29,6 +29,7 @@ from project.schema.source import Revision, SourceError
 from project.schema.walking import beside
 from project.schema.walking.proving import blame_no_revision
 from project.schema.walking.stretch import walked
+from project.schema.walking.undoing import failed
 from project.schema.walking.walk import Walk, opened
 
 #: Seed of the generated rows; the same seed makes the same rows.
@@ -132,6 +133,11 @@ def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Ite
         walk.downgrade_to_base()
     except SourceError as error:
         blame_no_revision(walk, error)
+        for revision in walk.source.revisions:
+            if revision.revision == error.revision:
+                when = " with rows of later revisions in the tables"
+                yield failed(revision, "downgrade", error, when)
+                return
         message = f"The history does not go down to base in one go: {error}"
         yield Finding("downgrade-failed", message)
         return
