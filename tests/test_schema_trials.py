@@ -217,6 +217,19 @@ def test_a_type_that_only_an_extension_has_is_told_of(foreign: Foreign) -> None:
     assert errors(check(foreign)) == [("column-unexpected", "column public.one.at")]
 
 
+def test_heads_of_labelled_branches_are_meant(foreign: Foreign) -> None:
+    two = AGREEING + AGREEING.splitlines()[-1].replace("one", "two") + "\n"
+    foreign.write("models.py", two)
+    foreign.revision("two")
+    heads = ("several-heads", "")
+    assert errors(check(foreign)) == [heads]
+    labelled = REVISION.replace("def upgrade", "branch_labels = ('its_{name}',)\n\ndef upgrade")
+    foreign.revision("two", text=labelled)
+    assert errors(check(foreign)) == [heads]
+    foreign.revision("one", text=labelled)
+    assert check(foreign).findings == walk(foreign).findings == ()
+
+
 KEYS = """
 from sqlalchemy.orm import declarative_base
 

@@ -243,6 +243,63 @@ def test_a_broken_downgrade_is_found_wherever_it_is(
     assert f"not-restored table public.{broken}" in found or f"{broken}" in " ".join(found)
 
 
+RETYPED = """
+'''Widen, and replace a function.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "wide"
+down_revision = "listed"
+
+HEAD = "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE plpgsql AS"
+FUNCTION = HEAD + " $$BEGIN RETURN 1; END$$"
+
+def upgrade():
+    op.alter_column("listed", "name", type_=sa.Text())
+    op.execute(FUNCTION.replace("1;", "1 + 0;"))
+
+def downgrade():
+    op.alter_column("listed", "name", type_=sa.String(9))
+    op.execute(FUNCTION.replace("RETURN 1;", "\\n        RETURN 1;"))
+    {also}
+"""
+
+LISTED = """
+'''Make a table with a check that lists values.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "listed"
+down_revision = "one"
+
+def upgrade():
+    op.execute("CREATE FUNCTION one() RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN 1; END$$")
+    op.execute("CREATE TABLE listed (name varchar(9) CHECK (name IN ('a', 'b')), n int)")
+    op.execute("CREATE INDEX by_n ON listed (n) WHERE n > 0 AND name <> 'c'")
+    op.execute("CREATE VIEW few AS SELECT n FROM listed WHERE n < 3")
+
+def downgrade():
+    op.execute("DROP VIEW few; DROP TABLE listed; DROP FUNCTION one")
+"""
+
+
+def test_what_the_server_reads_alike_is_restored(foreign: Foreign, walk: Walk) -> None:
+    """A type that is changed back leaves casts in a check, which no downgrade takes away."""
+    foreign.revision("listed", text=LISTED)
+    foreign.revision("wide", text=RETYPED.format(also=""))
+    assert walk().findings == ()
+    also = """op.execute("DROP VIEW few; DROP INDEX by_n; ALTER TABLE listed RENAME n TO m")
+    op.execute("CREATE INDEX by_n ON listed (m) WHERE m > 0 AND name <> 'c'")
+    op.execute("CREATE VIEW few AS SELECT m AS n FROM listed WHERE m < 4")"""
+    foreign.revision("wide", text=RETYPED.format(also=also))
+    assert {each.object for each in walk().findings} == {
+        "column public.listed.m",
+        "column public.listed.n",
+        "index public.listed.by_n",
+        "view public.few",
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
