@@ -300,6 +300,46 @@ def test_what_the_server_reads_alike_is_restored(foreign: Foreign, walk: Walk) -
     }
 
 
+BRANCH = """
+'''One of two.'''
+from alembic import op
+
+revision = "{name}"
+down_revision = {down!r}
+
+def upgrade():
+    op.execute("ALTER TABLE listed {up}")
+
+def downgrade():
+    op.execute("ALTER TABLE listed {back}")
+"""
+
+
+def test_casts_that_tell_in_which_order_branches_ran_are_none_of_theirs(
+    foreign: Foreign, walk: Walk
+) -> None:
+    up, back = "ALTER name TYPE text", "ALTER name TYPE varchar(9)"
+    check = "ADD CONSTRAINT few CHECK (name IN ('a', 'b'))"
+    foreign.revision("listed", text=LISTED)
+    foreign.revision("left", "listed", BRANCH.replace("{up}", up).replace("{back}", back))
+    added = BRANCH.replace("{up}", check).replace("{back}", "DROP CONSTRAINT few")
+    foreign.revision("right", "listed", added)
+    foreign.revision("both", ("left", "right"))
+    assert walk().findings == ()
+
+
+def test_a_downgrade_that_rows_of_later_revisions_stop_is_told_of_its_own_file(
+    foreign: Foreign, walk: Walk
+) -> None:
+    dropped = 'op.drop_table("{name}")'
+    emptied = "op.execute('ALTER TABLE two ADD CHECK (id IS NULL)')\n    " + dropped
+    foreign.revision("two", "one", REVISION.replace(dropped, emptied))
+    foreign.revision("three", "two")
+    (found,) = [each for each in walk().findings if each.level == "error"]
+    assert (found.code, found.object) == ("downgrade-failed", "revision two")
+    assert found.path == "migrations/versions/two.py"
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
