@@ -191,7 +191,7 @@ def _make_room(context: MigrationContext) -> None:
         return
     # On a connection of its own: on this one it would begin a transaction.
     with context.connection.engine.connect() as other:
-        if schema not in sa.inspect(other).get_schema_names():  # 1.4 has no `has_schema`
+        if not other.dialect.has_schema(other, schema):  # inspectors have it since 2.0
             other.execute(sa.schema.CreateSchema(schema))
             other.commit()
 
