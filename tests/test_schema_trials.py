@@ -163,6 +163,147 @@ def test_an_index_that_postgresql_refuses_does_not_end_the_check(foreign: Foreig
     ]
 
 
+AREAS = """
+'''Areas within areas.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "areas"
+down_revision = "one"
+
+def upgrade():
+    op.create_table(
+        "area",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("code", sa.Text),
+        sa.Column("within", sa.Text),
+    )
+    op.create_index("ix_area_code", "area", ["code"], unique=True)
+    op.create_foreign_key(None, "area", "area", ["within"], ["code"])
+    op.create_table(
+        "place",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("area", sa.Text, sa.ForeignKey("area.code")),
+    )
+
+def downgrade():
+    op.drop_table("place")
+    op.drop_table("area")
+"""
+
+
+def test_an_env_that_ends_without_a_word_is_told_by_the_line_or_by_what_it_wrote(
+    foreign: Foreign,
+) -> None:
+    foreign.write("migrations/env.py", "x = {}\nassert x.get('url')\n" + ENV)
+    with pytest.raises(SourceError, match=r"AssertionError: assert x.get\('url'\) \(env.py:2\)\.$"):
+        check(foreign)
+    parsing = "import argparse\nargparse.ArgumentParser().parse_args(['--own'])\n"
+    foreign.write("migrations/env.py", parsing + ENV)
+    with pytest.raises(SourceError, match=r"SystemExit: 2: .*unrecognized arguments: --own\.$"):
+        check(foreign)
+
+
+def test_a_type_that_only_an_extension_has_is_told_of(foreign: Foreign) -> None:
+    """Who installs the application makes the extension; no migration does."""
+    vectors = REVISION.replace("primary_key=True", "primary_key=True), sa.Column('at', VECTOR")
+    own = "class Vector(sa.types.UserDefinedType):\n    get_col_spec = lambda *_: 'vector'\n\n"
+    vectors = vectors.replace("VECTOR", "Vector").replace("def up", f"{own}def up")
+    foreign.revision("one", text=vectors)
+    with pytest.raises(SourceError, match=r"if an extension has it .* with --before\.$"):
+        check(foreign)
+    foreign.write("first.sql", "CREATE EXTENSION vector")
+    foreign.write("pyproject.toml", "[tool.project.schema]\nbefore = 'first.sql'\n")
+    assert errors(check(foreign)) == [("column-unexpected", "column public.one.at")]
+
+
+def test_heads_of_labelled_branches_are_meant(foreign: Foreign) -> None:
+    two = AGREEING + AGREEING.splitlines()[-1].replace("one", "two") + "\n"
+    foreign.write("models.py", two)
+    foreign.revision("two")
+    heads = ("several-heads", "")
+    assert errors(check(foreign)) == [heads]
+    labelled = REVISION.replace("def upgrade", "branch_labels = ('its_{name}',)\n\ndef upgrade")
+    foreign.revision("two", text=labelled)
+    assert errors(check(foreign)) == [heads]
+    foreign.revision("one", text=labelled)
+    assert check(foreign).findings == walk(foreign).findings == ()
+
+
+KEYS = """
+from sqlalchemy.orm import declarative_base
+
+Declared = declarative_base(metadata=Base.metadata)
+
+class Area(Declared):
+    __tablename__ = "area"
+    id = sa.Column(sa.Integer, primary_key=True)
+    code = sa.Column(sa.Text, unique=True, index=True)
+    within = sa.Column(sa.ForeignKey("area.code"))
+    {more}
+
+class Place(Declared):
+    __tablename__ = "place"
+    id = sa.Column(sa.Integer, primary_key=True)
+    area = sa.Column(sa.ForeignKey("area.code"))
+"""
+
+
+def test_a_key_that_its_table_must_precede_does_not_end_the_check(foreign: Foreign) -> None:
+    """An index makes unique what a key of the same table refers to: `create_all` fails."""
+    foreign.write("models.py", AGREEING + KEYS.format(more=""))
+    foreign.revision("areas", "one", text=AREAS)
+    assert check(foreign).findings == ()
+    wrong = 'name = sa.Column(sa.Text)\n    named = sa.Column(sa.ForeignKey("area.name"))'
+    foreign.write("models.py", AGREEING + KEYS.format(more=wrong))
+    assert errors(check(foreign)) == [
+        ("constraint-refused", "constraint public.area.area_named_fkey"),
+        ("column-missing", "column public.area.name"),
+        ("column-missing", "column public.area.named"),
+    ]
+
+
+INSTALLED = """
+import sqlalchemy as sa
+from library import Base
+
+class One(Base):
+    __tablename__ = "one"
+    id = sa.Column(sa.Integer, primary_key=True)
+    own = sa.Column(sa.Text)
+
+two = sa.Table(
+    "two",
+    Base.metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+)
+"""
+
+LIBRARY = """
+from sqlalchemy.orm import DeclarativeMeta, declarative_base
+
+class Meta(DeclarativeMeta):
+    def __init__(cls, *arguments, **given):
+        super().__init__(*arguments, **given)
+
+Base = declarative_base(metaclass=Meta)
+"""
+
+
+def test_models_that_are_installed_are_found_where_they_are(foreign: Foreign) -> None:
+    library = "site-packages/library.py"
+    foreign.write(library, LIBRARY)
+    foreign.write("site-packages/installed.py", INSTALLED)
+    foreign.write("site-packages/forgotten.py", INSTALLED)
+    installed = str((foreign.folder / library).parent)
+    models = f"import sys\nsys.path.append({installed!r})\nfrom installed import Base\n"
+    foreign.write("models.py", models)
+    assert [(each.object, each.path, each.line) for each in check(foreign).findings] == [
+        ("column public.one.own", "site-packages/installed.py", 8),
+        ("table public.two", "site-packages/installed.py", 10),
+    ]
+
+
 FUNCTIONS = """
 '''Make {name}.'''
 import sqlalchemy as sa

@@ -243,6 +243,103 @@ def test_a_broken_downgrade_is_found_wherever_it_is(
     assert f"not-restored table public.{broken}" in found or f"{broken}" in " ".join(found)
 
 
+RETYPED = """
+'''Widen, and replace a function.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "wide"
+down_revision = "listed"
+
+HEAD = "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE plpgsql AS"
+FUNCTION = HEAD + " $$BEGIN RETURN 1; END$$"
+
+def upgrade():
+    op.alter_column("listed", "name", type_=sa.Text())
+    op.execute(FUNCTION.replace("1;", "1 + 0;"))
+
+def downgrade():
+    op.alter_column("listed", "name", type_=sa.String(9))
+    op.execute(FUNCTION.replace("RETURN 1;", "\\n        RETURN 1;"))
+    {also}
+"""
+
+LISTED = """
+'''Make a table with a check that lists values.'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "listed"
+down_revision = "one"
+
+def upgrade():
+    op.execute("CREATE FUNCTION one() RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN 1; END$$")
+    op.execute("CREATE TABLE listed (name varchar(9) CHECK (name IN ('a', 'b')), n int)")
+    op.execute("CREATE INDEX by_n ON listed (n) WHERE n > 0 AND name <> 'c'")
+    op.execute("CREATE VIEW few AS SELECT n FROM listed WHERE n < 3")
+
+def downgrade():
+    op.execute("DROP VIEW few; DROP TABLE listed; DROP FUNCTION one")
+"""
+
+
+def test_what_the_server_reads_alike_is_restored(foreign: Foreign, walk: Walk) -> None:
+    """A type that is changed back leaves casts in a check, which no downgrade takes away."""
+    foreign.revision("listed", text=LISTED)
+    foreign.revision("wide", text=RETYPED.format(also=""))
+    assert walk().findings == ()
+    also = """op.execute("DROP VIEW few; DROP INDEX by_n; ALTER TABLE listed RENAME n TO m")
+    op.execute("CREATE INDEX by_n ON listed (m) WHERE m > 0 AND name <> 'c'")
+    op.execute("CREATE VIEW few AS SELECT m AS n FROM listed WHERE m < 4")"""
+    foreign.revision("wide", text=RETYPED.format(also=also))
+    assert {each.object for each in walk().findings} == {
+        "column public.listed.m",
+        "column public.listed.n",
+        "index public.listed.by_n",
+        "view public.few",
+    }
+
+
+BRANCH = """
+'''One of two.'''
+from alembic import op
+
+revision = "{name}"
+down_revision = {down!r}
+
+def upgrade():
+    op.execute("ALTER TABLE listed {up}")
+
+def downgrade():
+    op.execute("ALTER TABLE listed {back}")
+"""
+
+
+def test_casts_that_tell_in_which_order_branches_ran_are_none_of_theirs(
+    foreign: Foreign, walk: Walk
+) -> None:
+    up, back = "ALTER name TYPE text", "ALTER name TYPE varchar(9)"
+    check = "ADD CONSTRAINT few CHECK (name IN ('a', 'b'))"
+    foreign.revision("listed", text=LISTED)
+    foreign.revision("left", "listed", BRANCH.replace("{up}", up).replace("{back}", back))
+    added = BRANCH.replace("{up}", check).replace("{back}", "DROP CONSTRAINT few")
+    foreign.revision("right", "listed", added)
+    foreign.revision("both", ("left", "right"))
+    assert walk().findings == ()
+
+
+def test_a_downgrade_that_rows_of_later_revisions_stop_is_told_of_its_own_file(
+    foreign: Foreign, walk: Walk
+) -> None:
+    dropped = 'op.drop_table("{name}")'
+    emptied = "op.execute('ALTER TABLE two ADD CHECK (id IS NULL)')\n    " + dropped
+    foreign.revision("two", "one", REVISION.replace(dropped, emptied))
+    foreign.revision("three", "two")
+    (found,) = [each for each in walk().findings if each.level == "error"]
+    assert (found.code, found.object) == ("downgrade-failed", "revision two")
+    assert found.path == "migrations/versions/two.py"
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

@@ -1,5 +1,6 @@
 """An Alembic project, and how it wants to be asked."""
 
+import re
 import shutil
 import sys
 import tomllib
@@ -31,6 +32,9 @@ with create_engine("postgresql+psycopg://").connect() as connection:
 
 #: PostgreSQL's codes for a table and for a schema that is not there.
 NOT_THERE = {"42P01", "3F000"}
+
+#: What it says of a type, say, that may be an extension's.
+EXTENSION_NOT_THERE = re.compile(r"\b(operator class|type|function|operator)\b.*does not exist")
 
 
 class UsageError(Exception):
@@ -141,13 +145,18 @@ class Project:
         )
 
     def beginning(self, error: SourceError) -> str:
-        """Say what to do about an upgrade that misses a table or a schema, if that is the error.
+        """Say what to do about an upgrade that misses what others make, if that is the error.
 
-        An application may have made its first ones before there were migrations.
+        An application may have made its first tables before there were migrations, and whoever
+        installs it the extensions.
         """
-        if self.before is not None or error.sqlstate not in NOT_THERE:
+        if self.before is not None:
             return ""
-        return "if the history begins on tables that it did not make, make those with --before"
+        if error.sqlstate in NOT_THERE:
+            return "if the history begins on tables that it did not make, make those with --before"
+        if error.sqlstate and EXTENSION_NOT_THERE.search(str(error)):
+            return "if an extension has it that the history does not make, do so with --before"
+        return ""
 
     def begin(self, database: sa.URL) -> None:
         """Give an empty database what the history expects to find.

@@ -49,14 +49,21 @@ class SourceError(Exception):
         details: The traceback, or what a process that died wrote last. No password is in it.
         sqlstate: PostgreSQL's code of the error ("PostgreSQL Error Codes"), if it is one.
         kind: The class of the error, if it was one of the driver's or of Python's.
+        revision: In which it was raised, if in one.
 
     """
 
     def __init__(
-        self, message: str, details: str = "", sqlstate: str | None = None, kind: str = ""
+        self,
+        message: str,
+        details: str = "",
+        sqlstate: str | None = None,
+        kind: str = "",
+        revision: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.revision = revision
         self.details = details
         self.sqlstate = sqlstate
 
@@ -138,15 +145,23 @@ class Exchange:
         elif error["in_env"] and error["type"]:
             where = "env.py fails: "
         kind = f"{error['type']}: " if error["type"] else ""
-        message = f"Cannot {want}: {where}{kind}{error['message'].rstrip('.')}."
+        # Who ends a process with a number has written why, as argparse does.
+        said = error["message"]
+        if error["type"] == "SystemExit" and said.isdigit() and (lines := self._last_lines()):
+            said = f"{said}: {lines[-1]}"
+        message = f"Cannot {want}: {where}{kind}{said.rstrip('.')}."
         hidden = self.secrets.hidden
-        return SourceError(hidden(message), hidden(error["details"]), error["state"], error["type"])
+        details, state = hidden(error["details"]), error["state"]
+        return SourceError(hidden(message), details, state, error["type"], error["revision"])
+
+    def _last_lines(self) -> list[str]:
+        self.log.seek(0)
+        said = self.log.read() or self.begun.process.last_words()
+        return said.splitlines()[-LINES:]
 
     def _died(self, want: str) -> SourceError:
         code = self.begun.process.wait()
-        self.log.seek(0)
-        said = self.log.read() or self.begun.process.last_words()
-        lines = said.splitlines()[-LINES:]
+        lines = self._last_lines()
         last = f": {lines[-1].rstrip('.')}" if lines else ""
         message = f"Cannot {want}: the process of {self.ini} ended (exit code {code}){last}."
         return SourceError(self.secrets.hidden(message), self.secrets.hidden("\n".join(lines)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from project.schema import syntax
+from project.schema.snapshot import Key
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,17 @@ class Refused(NamedTuple):
     kind: str  # "index", "constraint"
     name: tuple[str, str, str]  # schema, table, its own
     reason: str
-    state: str | None  # PostgreSQL's code of it
+    state: str | None  # PostgreSQL's code of it; None where SQLAlchemy has no words for it
+
+    @property
+    def key(self) -> Key:
+        """Return what is refused."""
+        return Key(self.kind, self.name)
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        who = "PostgreSQL" if self.state else "SQLAlchemy"
+        return f"{who} refuses the {self.key} of the models: {self.reason.rstrip('.')}."
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ try:
     import alembic, importlib.util, sqlalchemy
 except ImportError as error:
     sys.exit("%s has no %s" % (sys.executable, error.name))
+if sqlalchemy.__version__.startswith(("0.", "1.0", "1.1", "1.2", "1.3")):
+    version = sqlalchemy.__version__
+    sys.exit("%s has SQLAlchemy %s, and 1.4 or newer is needed" % (sys.executable, version))
 try:
     import psycopg
 except ImportError:

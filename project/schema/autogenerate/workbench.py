@@ -126,9 +126,8 @@ def _refuse(refused: Iterable[Refused], ignore: Collection[Ignore]) -> None:
 
     """
     for each in refused:
-        key = Key(each.kind, each.name)
-        if not any(fnmatchcase(str(key), rule.pattern) for rule in ignore):
-            raise SourceError(f"PostgreSQL refuses the {key} of the models: {each.reason}.")
+        if not any(fnmatchcase(str(each.key), rule.pattern) for rule in ignore):
+            raise SourceError(str(each))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from project.schema.facts import Refused
 from project.schema.finding import Finding, Report
 from project.schema.pair import Pair
 from project.schema.progress import Progress, silent
-from project.schema.snapshot import Key, Snapshot, differences, reordered
+from project.schema.snapshot import Snapshot, differences, reordered
 from project.schema.source import MetadataFacts
 
 
@@ -209,15 +209,8 @@ def _stamped(connection: Connection, table: tuple[str, str]) -> set[str]:
 
 def _refused(refused: Iterable[Refused], facts: MetadataFacts) -> Iterator[Finding]:
     for each in refused:
-        key = Key(each.kind, each.name)
-        path, line = wording.place(facts, key)
-        yield Finding(
-            f"{each.kind}-refused",
-            f"PostgreSQL refuses the {key} of the models: {each.reason}.",
-            object=str(key),
-            path=path,
-            line=line,
-        )
+        path, line = wording.place(facts, each.key)
+        yield Finding(f"{each.kind}-refused", str(each), object=str(each.key), path=path, line=line)
 
 
 def _unimported(facts: MetadataFacts) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from project.schema.source import History, Revision, Source
 def graph(history: History) -> Iterator[Finding]:
     """Find what is wrong with a history itself: several heads, downgrades that do nothing."""
     heads = history.heads
-    if len(heads) > 1:
+    if len(heads) > 1 and not _apart(history):
         yield Finding(
             "several-heads",
             f"The history has {len(heads)} heads, {', '.join(sorted(heads))}: "
@@ -28,6 +28,15 @@ def graph(history: History) -> Iterator[Finding]:
                 path=str(revision.path),
                 line=1,
             )
+
+
+def _apart(history: History) -> bool:
+    """Tell whether each head ends a branch that has a label of its own, so that all are meant."""
+    labels = {each.revision: set(each.branch_labels) for each in history.revisions}
+    return all(
+        labels[head].difference(*(labels[other] for other in history.heads if other != head))
+        for head in history.heads
+    )
 
 
 def ancestors(source: Source, stamped: Collection[str]) -> set[str]:

@@ -21,6 +21,8 @@ def unimported(facts: MetadataFacts) -> Iterator[tuple[str, Place]]:
     ``Table``, if it is in a folder of imported models.
     """
     files = {Path(table.place.path) for table in facts.tables if table.place}
+    # Whose models are installed has not forgotten to import them, and need not want all of them.
+    files = {file for file in files if "site-packages" not in file.parts}
     bases = {base for table in facts.tables for base in table.bases}
     folders = {file.parent for file in files}
     imported = {Path(file) for file in facts.imported} | files

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from project.schema import scratch
 from project.schema.catalog import read
 from project.schema.connections import connected
+from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
 from project.schema.snapshot import differences, shown, without_parts
 from project.schema.source import Revision, SourceError
@@ -44,8 +45,9 @@ def other_order(walk: Walk, merge: Revision) -> Iterator[Finding]:
             yield about(merge, "order-matters", message)
             return
         with connected(other) as connection:
-            found = read(connection, walk.leave_out)
-    for difference in without_parts(differences(walk.catalog(), found)):
+            here, there = walk.catalog(), read(connection, walk.leave_out)
+            differing = without_equivalents(differences(here, there), here, there, connection)
+    for difference in without_parts(differing):
         what = f"the {difference.attribute} of " if difference.attribute else ""
         yield about(
             merge,

@@ -14,7 +14,7 @@ is then proved with rows like that::
     # assumes: no rows repeat: SELECT name FROM my_table GROUP BY name HAVING count(*) > 1
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -29,6 +29,7 @@ from project.schema.source import Revision, SourceError
 from project.schema.walking import beside
 from project.schema.walking.proving import blame_no_revision
 from project.schema.walking.stretch import walked
+from project.schema.walking.undoing import failed
 from project.schema.walking.walk import Walk, opened
 
 #: Seed of the generated rows; the same seed makes the same rows.
@@ -86,7 +87,8 @@ def roundtrip(  # noqa: PLR0913
             findings = [finding for part in parts for finding in part.findings]
             reversible = all(r.has_downgrade and not r.downgrade_raises for r in way)
             if reversible and not any(part.ended for part in parts):
-                findings += _down_to_base(last, empty, findings)
+                asked = [revision for revision in way if revision.revision in chosen]
+                findings += _down_to_base(last, empty, asked, findings)
     if disturbed:
         return roundtrip(
             project,
@@ -123,7 +125,9 @@ def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequen
     return revisions[: places[-1] + 1 if places else 0]
 
 
-def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Iterator[Finding]:
+def _down_to_base(
+    walk: Walk, empty: Snapshot, asked: Iterable[Revision], said: Collection[Finding]
+) -> Iterator[Finding]:
     """Go down in one go, and say what a revision alone has not been blamed for already."""
     if any(finding.code == "downgrade-failed" for finding in said):
         return
@@ -132,6 +136,11 @@ def _down_to_base(walk: Walk, empty: Snapshot, said: Collection[Finding]) -> Ite
         walk.downgrade_to_base()
     except SourceError as error:
         blame_no_revision(walk, error)
+        for revision in asked:
+            if revision.revision == error.revision:
+                when = " with rows of later revisions in the tables"
+                yield failed(revision, "downgrade", error, when)
+                return
         message = f"The history does not go down to base in one go: {error}"
         yield Finding("downgrade-failed", message)
         return

@@ -1,7 +1,9 @@
 """The models' schema, made in an empty database as their metadata says."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -10,6 +12,10 @@ from project.schema.worker.failure import state_of
 
 #: A statement of the project's that makes a schema, and nothing in it.
 CREATE_SCHEMA = re.compile(r"(?is)\s*CREATE\s+SCHEMA\s+(?!IF\b)(?!.*\bCREATE\b)")
+
+#: What an index or a constraint that cannot be made ends in; SQLAlchemy has not even words for one
+#: whose column belongs to no table.
+REFUSALS = sa.exc.DBAPIError, sa.exc.CompileError
 
 
 def create(metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection") -> None:
@@ -35,10 +41,11 @@ def _if_not_exists(
 def create_without_refused(
     metadatas: Sequence[sa.MetaData], connection: "sa.engine.Connection"
 ) -> list[dict[str, str | None]]:
-    """Create all but the indexes and unique constraints that PostgreSQL refuses.
+    """Create all but the indexes and constraints that PostgreSQL refuses.
 
     Models that nobody ever creates, because migrations do, may hold an index that lacks its
-    operator class, or two constraints of one name.
+    operator class, two constraints of one name, or a foreign key to what nothing makes unique. One
+    to the table itself, in which an index makes it unique, is there before that index otherwise.
 
     Returns:
         The refused ones, with the server's reason.
@@ -51,33 +58,74 @@ def create_without_refused(
         for index in sorted(table.indexes, key=lambda index: str(index.name))
     ]
     repeated = list(_repeated(tables))
-    for table, index in indexes:
-        table.indexes.discard(index)
-    for table, constraint in repeated:
-        table.constraints.discard(constraint)
-    try:
+    keys = [
+        (table, key)
+        for table in tables
+        for key in sorted(table.foreign_key_constraints, key=lambda key: tuple(key.column_keys))
+    ]
+    with _left_out(indexes, [*repeated, *keys]):
         create(metadatas, connection)
-    finally:
-        for table, index in indexes:
-            table.indexes.add(index)
-        for table, constraint in repeated:
-            table.constraints.add(constraint)
     refused = [
-        _refused("constraint", table, each.name, f'relation "{each.name}" already exists')
+        _refused("constraint", table, each.name, f'relation "{each.name}" already exists', "42P07")
         for table, each in repeated
     ]
     for table, index in indexes:
-        try:
-            with connection.begin_nested():
-                index.create(connection)
-        except sa.exc.DBAPIError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            refused.append(_refused("index", table, index.name, reason, state_of(error)))
+        if error := _refusal(connection, partial(index.create, connection)):
+            refused.append(_refused("index", table, index.name, *error))
+    for table, key in keys:
+        if error := _refusal(connection, partial(_add, key, connection)):
+            refused.append(_refused("constraint", table, _name(table, key), *error))
     return refused
 
 
+@contextmanager
+def _left_out(
+    indexes: Sequence[tuple[sa.Table, sa.Index]],
+    constraints: Sequence[tuple[sa.Table, sa.Constraint]],
+) -> Iterator[None]:
+    """Take indexes and constraints out of their tables for a while."""
+    # `create_all` finds the keys here, too, and adds those that go in circles at its end.
+    keys = {table: set(table.foreign_keys) for table, _ in constraints}
+    for table, index in indexes:
+        table.indexes.discard(index)
+    for table, constraint in constraints:
+        table.constraints.discard(constraint)
+        table.foreign_keys.clear()
+    try:
+        yield
+    finally:
+        for table, index in indexes:
+            table.indexes.add(index)
+        for table, constraint in constraints:
+            table.constraints.add(constraint)
+            table.foreign_keys.update(keys[table])
+
+
+def _add(key: sa.ForeignKeyConstraint, connection: "sa.engine.Connection") -> None:
+    statement = sa.schema.AddConstraint(key)
+    key._create_rule = None  # noqa: SLF001 - or the key would be in no table from now on
+    connection.execute(statement)
+
+
+def _name(table: sa.Table, key: sa.ForeignKeyConstraint) -> str:
+    """Return the name of a key, or the one that PostgreSQL would give it."""
+    return str(key.name or "_".join([table.name, *key.column_keys, "fkey"]))
+
+
+def _refusal(
+    connection: "sa.engine.Connection", work: Callable[[], None]
+) -> tuple[str, str | None] | None:
+    """Return why PostgreSQL refuses what is done, and its code, or None."""
+    try:
+        with connection.begin_nested():
+            work()
+    except REFUSALS as error:
+        return str(getattr(error, "orig", error)).strip().splitlines()[0], state_of(error)
+    return None
+
+
 def _refused(
-    kind: str, table: sa.Table, name: object, reason: str, state: str | None = None
+    kind: str, table: sa.Table, name: object, reason: str, state: str | None
 ) -> dict[str, str | None]:
     return {
         "kind": kind,

@@ -1,6 +1,7 @@
 """Where a table is defined: noted while a project's models are imported, not searched for later."""
 
 import inspect
+import os
 import sys
 import sysconfig
 import weakref
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+import alembic
 import sqlalchemy as sa
 from sqlalchemy import event, orm
 
@@ -18,6 +20,9 @@ Place = tuple[str, int]
 LIBRARY = sysconfig.get_path("stdlib")
 
 HERE = str(Path(__file__).parents[1])
+
+#: What has no models, and is always there.
+LIBRARIES = tuple(f"{Path(module.__file__ or '').parent}{os.sep}" for module in (sa, alembic))
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Definitions:
 
     def _note_table(self, table: sa.Table, _: Any) -> None:  # noqa: ANN401
         frame = inspect.currentframe()
-        while frame and not _is_foreign(frame.f_code):
+        while frame and not _defines(frame.f_code):
             frame = frame.f_back
         if frame:
             self.places[table] = frame.f_code.co_filename, frame.f_lineno
@@ -62,7 +67,7 @@ class Definitions:
                 for mapper in mappers
                 if hasattr(mapper.class_, "__table__")  # or the table was mapped to it elsewhere
                 for base in mapper.class_.__mro__
-                if (path := _source_file(base))
+                if (path := _source_file(base)) and (_is_own(path) or _is_installed(path))
             ],
             # A base that declarative_base() has made is defined in a library.
             "bases": sorted(
@@ -70,7 +75,7 @@ class Definitions:
                     base.__name__
                     for mapper in mappers
                     for base in mapper.class_.__mro__
-                    if hasattr(base, "metadata") or _source_file(base)
+                    if hasattr(base, "metadata") or _is_own(_source_file(base) or "<")
                 }
             ),
             "attributes": columns,
@@ -84,13 +89,24 @@ def imported() -> list[str]:
     return sorted({file for file in files if isinstance(file, str) and _is_own(file)})
 
 
-def _is_foreign(code: CodeType) -> bool:
-    """Tell the foreign project's code from this file, Python and what is installed."""
-    return _is_own(code.co_filename)
+def _defines(code: CodeType) -> bool:
+    """Tell whether code may define a model: the project's own, or a module that is installed.
+
+    A project may be installed itself, and its models be a library's. What a function of a library
+    does, such as a metaclass, it does for somebody else.
+    """
+    return _is_own(code.co_filename) or (
+        _is_installed(code.co_filename) and code.co_name == "<module>"
+    )
 
 
 def _is_own(path: str) -> bool:
+    """Tell the foreign project's code from this, Python and what is installed."""
     return not (path.startswith(("<", LIBRARY, HERE)) or "site-packages" in path)
+
+
+def _is_installed(path: str) -> bool:
+    return "site-packages" in path and not path.startswith((*LIBRARIES, HERE))
 
 
 def _source_file(base: type) -> str | None:
@@ -98,4 +114,4 @@ def _source_file(base: type) -> str | None:
         path = inspect.getsourcefile(base)
     except (TypeError, OSError):
         return None
-    return path if path and _is_own(path) else None
+    return path or None

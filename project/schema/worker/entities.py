@@ -76,7 +76,7 @@ def _registered(connection: sa.engine.Connection) -> None:
     library: Any = sys.modules.get("alembic_utils.replaceable_entity")
     left = list(library.registry.entities()) if library else []
     for schema in sorted({entity.schema for entity in left}):
-        if not sa.inspect(connection).has_schema(schema):
+        if not connection.dialect.has_schema(connection, schema):
             connection.execute(sa.schema.CreateSchema(schema))
     while left:
         refused: dict[Any, sa.exc.DBAPIError] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import CommandLine, Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -144,7 +145,8 @@ class Environment:
             with EnvironmentContext(configuration, script, fn=note, dont_mutate=True):
                 script.run_env()
 
-        self.run(["check"], move)
+        # A command that reads the models; Alembic before 1.9 lacks it.
+        self.run(["check" if hasattr(command, "check") else "current"], move)
         if not seen:
             raise RefusedError(NOTHING_RUN)
         return seen
@@ -189,7 +191,7 @@ def _make_room(context: MigrationContext) -> None:
         return
     # On a connection of its own: on this one it would begin a transaction.
     with context.connection.engine.connect() as other:
-        if not sa.inspect(other).has_schema(schema):
+        if not other.dialect.has_schema(other, schema):  # inspectors have it since 2.0
             other.execute(sa.schema.CreateSchema(schema))
             other.commit()
 

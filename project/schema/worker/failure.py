@@ -1,6 +1,7 @@
 """What is told of an error in the project's code."""
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 from alembic.util import CommandError
@@ -24,7 +25,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
     plain = isinstance(cause, (RefusedError, CommandError))
     return {
         "type": "" if plain else type(cause).__name__,
-        "message": (str(cause).strip().splitlines() or ["it does not say why"])[0],
+        "message": (str(cause).strip().splitlines() or [_line(error)])[0],
         # A connection that was lost is an error of the client's, which has no state.
         "state": state_of(error) or ("08006" if lost else None),
         "revision": revision.get("revision"),
@@ -32,3 +33,9 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         "in_env": any(frame.f_code.co_filename.endswith("env.py") for frame in frames),
         "details": "".join(traceback.format_exception(error)),
     }
+
+
+def _line(error: BaseException) -> str:
+    """Return the line that raised an error which says nothing, such as of an ``assert``."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.line} ({Path(last.filename).name}:{last.lineno})"

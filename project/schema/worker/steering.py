@@ -96,7 +96,11 @@ class Steering:
             if not connection.closed:
                 connection.close()
         for engine in list(self.engines):
-            # An asynchronous connection can be closed in its event loop only, which has ended.
-            engine.dispose(close=not engine.dialect.is_async)
+            if engine.dialect.is_async:
+                # Its connections can be closed in their event loop only, which has ended. Before
+                # 1.4.33 `dispose` could not be told to leave them.
+                engine.pool = engine.pool.recreate()
+            else:
+                engine.dispose()
         if any(engine.dialect.is_async for engine in self.engines):
             gc.collect()

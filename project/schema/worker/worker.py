@@ -154,12 +154,12 @@ class Worker:
         _, metadatas = self.models()
         try:
             self._on_scratch(lambda connection: creating.create(metadatas, connection))
-        except sa.exc.DBAPIError as error:
+        except creating.REFUSALS as error:
             try:
                 return self._on_scratch(
                     lambda connection: creating.create_without_refused(metadatas, connection)
                 )
-            except sa.exc.DBAPIError:
+            except creating.REFUSALS:
                 raise error from None
         return []
 
