@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from project.schema import scratch
 from project.schema.catalog import read
 from project.schema.connections import connected
+from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
 from project.schema.snapshot import differences, shown, without_parts
 from project.schema.source import Revision, SourceError
@@ -45,7 +46,10 @@ def other_order(walk: Walk, merge: Revision) -> Iterator[Finding]:
             return
         with connected(other) as connection:
             found = read(connection, walk.leave_out)
-    for difference in without_parts(differences(walk.catalog(), found)):
+    listed = differences(walk.catalog(), found)
+    if listed:
+        listed = without_equivalents(listed, walk.catalog(), found, walk.connection)
+    for difference in without_parts(listed):
         what = f"the {difference.attribute} of " if difference.attribute else ""
         yield about(
             merge,
