@@ -1,9 +1,11 @@
 """How the command is told what a project of somebody else's needs."""
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
@@ -218,3 +220,17 @@ def test_a_history_that_begins_with_tables_made_by_others_is_told_of_them(
     code, said = ask(foreign, "check")
     assert code == 2
     assert 'first.sql cannot be run: syntax error at or near ";".' in said
+
+
+def test_who_interrupts_before_it_has_begun_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Late(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "project.schema.command", Late("project.schema.command"))
+    monkeypatch.setattr(sys, "argv", ["project.schema", "--python", sys.executable])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("project.schema", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().err) == (2, "Interrupted.\n")

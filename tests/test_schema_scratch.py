@@ -29,6 +29,22 @@ def test_a_database_lasts_as_long_as_its_block(scratch_server: sa.URL) -> None:
     assert url.database not in names(scratch_server)
 
 
+def test_a_server_that_comes_up_again_is_asked_once_more_to_drop_it(
+    scratch_server: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop, said = vars(scratch)["_drop"], ["server closed the connection unexpectedly"]
+
+    def failing_once(connection: psycopg.Connection, name: str) -> None:
+        if said:
+            raise psycopg.OperationalError(said.pop())
+        drop(connection, name)
+
+    monkeypatch.setattr(scratch, "_drop", failing_once)
+    with scratch.database(scratch_server) as url:
+        pass
+    assert url.database not in names(scratch_server)
+
+
 def test_a_copy_has_what_its_template_has(scratch_server: sa.URL) -> None:
     with scratch.database(scratch_server) as template:
         execute(template, "CREATE TABLE kept (row int)")

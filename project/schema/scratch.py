@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import platformdirs
@@ -46,6 +47,13 @@ LIFETIME = timedelta(days=1)
 #: What the server says to whom it leaves: it was stopped, another process of it crashed, it is not
 #: up again; and what a client is left with.
 ENDED = {"57P01", "57P02", "57P03", "08006"}
+
+#: What a client hears of a server that has crashed and comes up again; how often it is asked anew,
+#: and after how many seconds.
+RECOVERING = re.compile(
+    r"the database system is|consistent recovery state|closed the connection|terminating connection"
+)
+TRIES, PAUSE = 25, 0.2
 
 log = logging.getLogger(__name__)
 serial = itertools.count()
@@ -158,8 +166,7 @@ def database(server: sa.URL, *, template: str = "template0") -> Iterator[sa.URL]
         raise
     finally:
         try:
-            with _connected(server) as connection:
-                _drop(connection, name)
+            _drop_for_certain(server, name)
         except ScratchError as error:  # of no concern to whoever is done with it, or failed
             log.info("The database %s stays for a day: %s", name, error)
 
@@ -239,6 +246,25 @@ def _create(connection: "psycopg.Connection[Any]", name: str, template: str) -> 
     strategy = sql.SQL("FILE_COPY" if row == ("off",) else "WAL_LOG")
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8' STRATEGY {}")
     connection.execute(create.format(sql.Identifier(name), sql.Identifier(template), strategy))
+
+
+def _drop_for_certain(server: sa.URL, name: str) -> None:
+    """Drop a database, also from a server that is coming up again.
+
+    On a full disk it ends at the checkpoint that dropping takes, and makes room as it recovers.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            with _connected(server) as connection:
+                _drop(connection, name)
+        except ScratchError as error:
+            if not RECOVERING.search(str(error)):
+                raise
+            sleep(PAUSE)
+        else:
+            return
+    with _connected(server) as connection:
+        _drop(connection, name)
 
 
 def _drop(connection: "psycopg.Connection[Any]", name: str) -> None:

@@ -246,7 +246,10 @@ class Bench:
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)
             told = {finding.object for finding in trial.findings}
-            for finding in undoing.lost(last, rows_before.contents, rows_after.contents):
+            passage = undoing.Passage(
+                trial.before, trial.after, rows_before.contents, rows_after.contents
+            )
+            for finding in undoing.lost(last, passage):
                 if finding.object.replace(" public.", " ") not in told:  # lost on the way up
                     yield finding
         try:

@@ -6,8 +6,20 @@ takes a picture of all rows, and ``losses`` compares two pictures.
 """
 
 from project.schema.rows.clearing import clear
+from project.schema.rows.completing import complete
 from project.schema.rows.contents import Contents, Loss, Rows, losses, read
 from project.schema.rows.filling import Filling, fill
 from project.schema.rows.tables import tables
 
-__all__ = ["Contents", "Filling", "Loss", "Rows", "clear", "fill", "losses", "read", "tables"]
+__all__ = [
+    "Contents",
+    "Filling",
+    "Loss",
+    "Rows",
+    "clear",
+    "complete",
+    "fill",
+    "losses",
+    "read",
+    "tables",
+]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import psycopg
@@ -30,6 +30,17 @@ class Rows:
     rows: tuple[Row, ...]  # in the order of the key, or of the whole rows
     #: While it is the same, so is all the rest. None where that cannot be told without reading.
     version: str | None = field(default=None, compare=False)
+
+    @cached_property
+    def monotonous(self) -> Collection[str]:
+        """The columns that hold the same in all rows, of which there are several."""
+        if len(self.rows) < 2:  # noqa: PLR2004
+            return ()
+        return [
+            column
+            for column, values in zip(self.columns, zip(*self.rows, strict=True), strict=True)
+            if len(set(values)) == 1
+        ]
 
 
 #: Every table's rows.

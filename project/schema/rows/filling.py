@@ -77,7 +77,7 @@ def fill(  # noqa: PLR0913
         short = {name for name, count in counts.items() if count < rows}
     if not short:
         return Filling({}, {})
-    with _set(connection):
+    with configured(connection):
         known = tables(connection, values) if known is None else known
         found = {name: table for name, table in known.items() if name not in leave_out}
         for circle in components(found, lambda name: _parents(found[name])):
@@ -105,7 +105,8 @@ class _Progress:
 
 
 @contextmanager
-def _set(connection: psycopg.Connection) -> Iterator[None]:
+def configured(connection: psycopg.Connection) -> Iterator[None]:
+    """Have the settings under which rows are made; afterwards the connection has its own again."""
     asked = sql.SQL(", ").join(sql.SQL("current_setting({})").format(name) for name in SETTINGS)
     before = connection.execute(sql.SQL("SELECT {}").format(asked)).fetchone()
     assert before is not None  # noqa: S101
@@ -167,7 +168,7 @@ def _fill_batch(
         for key in table.foreign_keys
         if not key.optional and key.parent_root in batch
     ]
-    if not all(_keys_of(connection, key) for key in inner):
+    if not all(keys_of(connection, key) for key in inner):
         # The first rows refer to each other, so they come in one statement: the server looks at
         # foreign keys when it ends.
         random = Random(f"{seed} {sorted(batch)}")  # noqa: S311 - to vary, not to hide
@@ -206,7 +207,7 @@ def _make(
 
     """
     keys = {
-        name: {key.name: _keys_of(connection, key) for key in table.foreign_keys}
+        name: {key.name: keys_of(connection, key) for key in table.foreign_keys}
         for name, table in batch.items()
     }
     links = []
@@ -231,7 +232,7 @@ def _make(
         rows[name] = again(batch[name], rows[name], refusal.columns, keys[name], random)
 
 
-def _keys_of(connection: psycopg.Connection, key: ForeignKey) -> list[Key]:
+def keys_of(connection: psycopg.Connection, key: ForeignKey) -> list[Key]:
     """Read what a foreign key may refer to."""
     columns = [sql.Identifier(name) for name in key.parent_columns]
     query = sql.SQL("SELECT DISTINCT {} FROM {} WHERE {} ORDER BY {} LIMIT {}").format(

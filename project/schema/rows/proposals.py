@@ -1,6 +1,6 @@
 """Rows to be tried: the first of a kind, and another after the server refused one."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from random import Random
 
@@ -33,11 +33,17 @@ Keys = Mapping[str, Sequence[Key]]
 #: Rows of a kind of their own; the ones between, up to the last, hold the extreme values.
 WITH_NULLS, WITH_DEFAULTS, FIRST_EXTREME, LAST_EXTREME = 1, 2, 3, 7
 
+#: And two that hold NULL where the other does not.
+WITH_SOME_NULLS = (8, 9)
+
 #: Until which draw, from 0 to 1, a column that is proposed anew gets what.
 HINT, NULL, LEFT, EXTREME = 0.5, 0.65, 0.72, 0.82
 
 #: Ordinary values to choose from when one was refused.
 MANY = 1000
+
+#: How many values are proposed for a column that came later than its row.
+LATER = 12
 
 
 def first(table: Table, number: int, seed: int, keys: Keys) -> Row:
@@ -46,8 +52,9 @@ def first(table: Table, number: int, seed: int, keys: Keys) -> Row:
     Args:
         table: Where it goes.
         number: Of the row in its table, from 0: the first ones are all ordinary, all NULL that may
-            be, all defaults, and then the extremes in turn. Where nothing is to be unique, that of
-            the defaults repeats the first one: a migration may want values to be.
+            be, all defaults, then the extremes in turn, then NULL in every other column, and
+            in those between. Where nothing is to be unique, that of the defaults repeats the first
+            one: a migration may want values to be.
         seed: Shifts which extremes meet in a row.
         keys: What its foreign keys may refer to.
 
@@ -60,7 +67,7 @@ def first(table: Table, number: int, seed: int, keys: Keys) -> Row:
         return options[0 if repeats else number % len(options)]
 
     row: Row = {
-        column.name: _styled(column, number, seed, unique=column.name in table.unique)
+        column.name: _styled(table, column, number, seed, unique=column.name in table.unique)
         for column in table.columns
         if not column.generated and (not column.serves or column.name in table.referring)
     }
@@ -84,19 +91,46 @@ def again(table: Table, row: Row, suspects: Collection[str], keys: Keys, random:
     return other | _references(table, keys, choose)
 
 
-def _styled(column: Column, number: int, seed: int, *, unique: bool) -> Value:
+def later(  # noqa: PLR0913
+    table: Table, column: Column, number: int, *, seed: int, options: Sequence[Key], random: Random
+) -> Iterator[str]:
+    """Propose values for a column of a row that has been there before it.
+
+    Args:
+        table: Where the row is.
+        column: Which holds nothing yet.
+        number: Of the row in its table, from 0; as with others, one keeps its NULLs.
+        seed: As for :func:`first`.
+        options: What it may refer to, if it is a reference.
+        random: Draws what is proposed when the first was refused.
+
+    """
+    if number == WITH_NULLS:
+        return
+    if column.name in table.referring:
+        if options:
+            yield options[number % len(options)][0]
+        return
+    first_of_all = _styled(table, column, number, seed, unique=True)
+    drawn = (_drawn(table, column, None, random) for _ in range(LATER))
+    yield from (value for value in (first_of_all, *drawn) if isinstance(value, str))
+
+
+def _styled(table: Table, column: Column, number: int, seed: int, *, unique: bool) -> Value:
     if column.sequence:
         return _ordinary(column, number)
-    if number == WITH_NULLS and column.nullable:
+    if column.nullable and (
+        number == WITH_NULLS or (number in WITH_SOME_NULLS and (number + column.position) % 2)
+    ):
         return None
-    if number == WITH_DEFAULTS and _is_constant(column.default):
+    if number == WITH_DEFAULTS and is_constant(column.default):
         return DEFAULT
     if column.type.base.kind == "e":
         # Every label in turn; the row of NULLs has passed none over.
         return _ordinary(column, number - (column.nullable and number > WITH_NULLS))
     if number == WITH_DEFAULTS and not unique:
         return _ordinary(column, 0)
-    if FIRST_EXTREME <= number <= LAST_EXTREME and (ends := extremes(column.type)):
+    if FIRST_EXTREME <= number <= LAST_EXTREME and (ends := _ends(table, column)):
         return ends[(number + column.position + seed) % len(ends)]
     return _ordinary(column, number)
 
@@ -123,14 +157,22 @@ def _drawn(table: Table, column: Column, number: int | None, random: Random) -> 
             return random.choice(found)
     elif draw < NULL and column.nullable:
         return None
-    elif draw < LEFT and _is_constant(column.default):
+    elif draw < LEFT and is_constant(column.default):
         return DEFAULT
-    elif draw < EXTREME and (ends := extremes(column.type)):
+    elif draw < EXTREME and (ends := _ends(table, column)):
         return random.choice(ends)
     return _ordinary(column, number)
 
 
-def _is_constant(default: str | None) -> bool:
+def _ends(table: Table, column: Column) -> list[str]:
+    """Return the extremes; where there is a check no NaN, which passes ``> 0`` by accident."""
+    ends = extremes(column.type)
+    if any(column.name in check.columns for check in table.checks):
+        return [end for end in ends if end != "NaN"]
+    return ends
+
+
+def is_constant(default: str | None) -> bool:
     """Whether a default is the same each time: a function's may be the clock's or a draw."""
     return default is not None and "(" not in default and not default.startswith("CURRENT_")
 

@@ -16,8 +16,8 @@ LONGEST = 10_000
 #: Letters outside ASCII, of the basic plane and beyond it, composed and combining.
 FOREIGN = "Ünï🐘e\u0301漢\u200d👩"
 
-#: What has a meaning to SQL, to LIKE, to format strings, to COPY and to JSON.
-QUOTED = "'\"%s\\n$1;--"
+#: What has a meaning to SQL, to LIKE, to format strings, to COPY, to JSON and to lists.
+QUOTED = "'\"%s\\n,$1;--"
 
 EPOCH = dt.datetime(2000, 1, 1, 12, tzinfo=dt.UTC)
 
@@ -64,7 +64,6 @@ ORDINARY: dict[str, Callable[[int], str]] = {
     "json": lambda number: document({"number": number + 1}),
     "jsonb": lambda number: document({"number": number + 1}),
     "jsonpath": lambda number: f"$.a[{number}]",
-    "xml": lambda number: f"<number>{number + 1}</number>",
     "inet": lambda number: f"10.0.{number // 250 % 250}.{number % 250 + 1}",
     "cidr": lambda number: f"10.{number // 250 % 250}.{number % 250}.0/24",
     "macaddr": lambda number: f"02:00:00:00:{number // 256 % 256:02x}:{number % 256:02x}",
@@ -83,6 +82,17 @@ ORDINARY: dict[str, Callable[[int], str]] = {
     "circle": lambda number: f"<({4 * number},0),1>",
     "int2vector": lambda number: f"{number % 32767} 1",
     "oidvector": lambda number: f"{number} 1",
+    "regclass": lambda number: ("pg_class", "pg_type")[number % 2],
+    "regcollation": lambda number: ('"C"', '"default"')[number % 2],
+    "regconfig": lambda number: ("simple", "english")[number % 2],
+    "regdictionary": lambda number: ("simple", "english_stem")[number % 2],
+    "regnamespace": lambda number: ("pg_catalog", "information_schema")[number % 2],
+    "regoper": lambda number: ("||/", "|/")[number % 2],
+    "regoperator": lambda number: ("+(integer,integer)", "-(integer,integer)")[number % 2],
+    "regproc": lambda number: ("now", "version")[number % 2],
+    "regprocedure": lambda number: ("now()", "version()")[number % 2],
+    "regrole": lambda number: ("pg_monitor", "pg_read_all_data")[number % 2],
+    "regtype": lambda number: ("integer", "text")[number % 2],
 }
 
 #: Only what a migration written in Python can read: drivers refuse years before 1 or after 9999,
@@ -115,7 +125,6 @@ EXTREMES: dict[str, list[str]] = {
     "uuid": ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
     "json": ["null", "[]", "{}", document({FOREIGN: [QUOTED, -1.5, None]}), '""'],
     "jsonb": ["null", "[]", "{}", document({FOREIGN: [QUOTED, -1.5, None]}), '""'],
-    "xml": [f"<a b='&lt;'>{FOREIGN}</a>"],
     "inet": ["0.0.0.0/0", "255.255.255.255", "::1", "ffff::1/64"],
     "cidr": ["0.0.0.0/0", "255.255.255.255/32", "::/0"],
     "macaddr": ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"],

@@ -80,10 +80,13 @@ class Table:
 
     @cached_property
     def unique(self) -> frozenset[str]:
-        """The columns that shall have other values in each row."""
+        """The columns that shall have other values in each row.
+
+        Of several that are unique together the last is enough: an order has many lines.
+        """
         if self.distinct:
             return self.names
-        return frozenset(column for rule in self.uniques for column in rule.columns)
+        return frozenset(rule.columns[-1] for rule in self.uniques if rule.columns)
 
     @cached_property
     def referring(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row, scalar_row
 
 from project.schema.rows.hints import hints
+from project.schema.rows.simple import FOREIGN
 from project.schema.rows.values import Type, extremes, is_known, ordinary
 
 #: An array type is one that is subscripted like one; the two vectors read otherwise than arrays.
@@ -41,6 +42,9 @@ Use = tuple[int, int]
 
 #: What a type of an extension may understand: a tree's label, pairs, a shape, a version, a code.
 GUESSES = ("a.b", "a=>b", "POINT(1 2)", "(1,2)", "1.0.0", "1", "a", "{}", "[1,2)", "1 2", "")
+
+#: For the type xml, which a server may have been built without.
+DOCUMENTS = ("<a/>", "<a>1</a>", f"<a b='&lt;'>{FOREIGN}</a>")
 
 #: Rounds of suggestions for a domain.
 OFFERS = 12
@@ -120,7 +124,7 @@ def _offers(type_: Type, checks: str) -> Iterator[str]:
             yield from hints(type_.beneath, checks, number)
         yield from extremes(type_.beneath)
     elif type_.kind == "b" and not is_known(type_):
-        yield from GUESSES
+        yield from GUESSES if type_.name != "xml" else DOCUMENTS
         yield "[" + ",".join("1" * max(type_.modifier, 1)) + "]"  # a vector of so many dimensions
 
 

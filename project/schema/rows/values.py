@@ -22,6 +22,9 @@ from project.schema.rows.simple import (
 #: The last moment of a second, as far as PostgreSQL counts.
 MICROSECONDS = "999999"
 
+#: Behind the point, as many of these as there are digits.
+FRACTION = "263471852"
+
 #: How types differ in what makes a value of them, in the letters of ``pg_type.typtype``: base,
 #: composite, domain, enum, range, multirange; and array, which PostgreSQL counts as base types.
 Kind = Literal["b", "c", "d", "e", "r", "m", "array"]
@@ -164,7 +167,9 @@ def _composite_extremes(fields: tuple[Type, ...]) -> list[str]:
     ends: list[list[str | None]] = [[*extremes(field), None] for field in fields]
     most = max(map(len, ends), default=0)
     return [
-        _composite([values[-1 - turn % len(values)] for values in ends]) for turn in range(most)
+        # Two fields of one type hold different values, or nobody would see that they were swapped.
+        _composite([values[-1 - (turn + place) % len(values)] for place, values in enumerate(ends)])
+        for turn in range(most)
     ]
 
 
@@ -178,10 +183,12 @@ def _scale(type_: Type) -> tuple[int, int] | None:
 
 def _numeric(type_: Type, number: int) -> str:
     declared = _scale(type_)
+    # Every other number has a fraction, or nobody would see what a migration rounds.
+    fraction = "" if number % 2 else FRACTION
     if declared is None:
-        return str(number)
+        return f"{number}.{fraction}" if fraction else str(number)
     digits, scale = declared
-    steps = number * 10 ** max(scale, 0)
+    steps = number * 10 ** max(scale, 0) + int(fraction[: max(scale, 0)] or 0)
     return _shifted(steps if steps < 10**digits else number % 10**digits, scale)
 
 

@@ -105,11 +105,11 @@ def second(
     def work() -> Stretch | None:
         try:
             walk.begin_after(0)
-            for revision in way[:begins]:
+            for place, revision in enumerate(way[:begins]):
                 if called_off.is_set():
                     return None
                 if revision.revision in chosen:
-                    repeat(walk, revision)
+                    repeat(walk, revision, place)
                 else:
                     walk.upgrade(revision)
             places = range(begins, len(way))

@@ -1,15 +1,16 @@
 """One revision of a walk proved: up, down, up again, with rows in the tables."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
-from project.schema import extensions, scratch
+from project.schema import extensions, rows, scratch
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
 from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, SourceError
-from project.schema.walking.undoing import about, failed, irreversible, lost, not_the_same
+from project.schema.walking.undoing import Passage, about, failed, irreversible, lost, not_the_same
 from project.schema.walking.walk import Walk
 
 #: How a revision's file declares what rows must be like for the upgrade to pass; a query finds the
@@ -19,6 +20,29 @@ ASSUMES = re.compile(r"^\s*# assumes:? *(.*)$", re.MULTILINE)
 #: Classes of SQLSTATE with which rows refuse a constraint or a type ("PostgreSQL Error Codes").
 REFUSALS = ("22", "23")
 
+#: What a revision's text has in it that changes rows.
+WRITES = re.compile(r"\b(?:update|insert|merge|session)\b|_update_", re.IGNORECASE)
+
+#: What is written to, in SQL or in Python: ``SET a = …``, ``row.a = …``, ``{"a": …}``.
+WRITTEN = re.compile(r"(\w+)[\"'\])]*\s*[=:]")
+
+#: Where the next operation begins.
+OPERATION = re.compile(r"\bop\.|\bbatch\w*\.|\bexecute\(")
+
+#: What only makes rules for rows of a table that has none.
+NEW_TABLE = re.compile(r"^(?!.*\balter\b).*create[ _]table", re.IGNORECASE | re.DOTALL)
+
+#: What an upgrade does not run.
+DOWNGRADE = re.compile(r"^def downgrade.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+
+#: What a revision's text has in it that makes a new rule for rows.
+RULES = re.compile(
+    r"constraint|unique|check|references|foreign|set not null|\bnullable=False", re.IGNORECASE
+)
+
+#: What few columns hold, and no whole number can be: nobody needs to declare that there is none.
+NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to \w+")
+
 
 def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     """Prove a revision, and leave the walk after it, whatever was found.
@@ -27,7 +51,7 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         SourceError: the upgrade fails on empty tables, too.
 
     """
-    for table, reason in walk.fill(walk.rows()).items():
+    for table, reason in fill(walk, done).items():
         yield Finding(
             "table-not-filled",
             f"No row could be made for {'.'.join(table)}, so revision {revision.revision}"
@@ -40,16 +64,23 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         walk.upgrade(revision)
     except SourceError as error:
         blame_no_revision(walk, error)
-        if not _refuses_declared_rows(revision, error):
+        if not (assumption := _assumption(revision, error)):
             yield _not_upgraded(walk, revision, error, done)
             return
-        yield _assumed(walk, revision)
+        _make_rows_that_fit(walk, revision, before, done)
+        yield about(
+            revision,
+            "rows-assumed",
+            f"Revision {revision.revision} fails on rows that production may have: it assumes"
+            f" {assumption}",
+            level="note",
+        )
         rows_before = walk.rows()
         if not revision.downgrade_raises:
             walk.upgrade(revision)
     after = walk.catalog()
     # One cause, said once: nothing is as it was, and the second upgrade finds it all there.
-    does_nothing = revision.empty_downgrade and differences(before, after)
+    does_nothing = revision.empty_downgrade and _to_undo(before, after)
     if does_nothing or not revision.has_downgrade:
         yield about(
             revision,
@@ -71,29 +102,82 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         walk.begin_after(done + 1)
         return
     restored = walk.catalog()
-    yield from not_the_same(revision, "downgrade", _differing(walk, before))
+    if not revision.empty_downgrade:
+        yield from not_the_same(revision, "downgrade", _differing(walk, before))
     if before.items.keys() <= restored.items.keys():
-        yield from lost(revision, rows_before, walk.rows())
+        yield from lost(revision, Passage(before, after, rows_before, walk.rows()))
     yield from _again(walk, revision, after, done)
 
 
-def repeat(walk: Walk, revision: Revision) -> None:
+def fill(walk: Walk, done: int) -> Mapping[tuple[str, str], str]:
+    """Fill the tables, and the columns that came later than their rows.
+
+    A column that a migration to come writes to, or makes a rule for, is left alone. It was added in
+    one release to be filled and bound in the next, and until then it holds what is expected of it.
+
+    Returns:
+        The tables that no row could be made for, with the reason.
+
+    """
+    refused = walk.fill(walk.rows())
+    to_come = [_written_to(revision.path) for revision in walk.source.revisions[done:]]
+    if rows.complete(
+        walk.connection,
+        walk.rows(),
+        seed=walk.seed,
+        values=walk.project.values,
+        spare=lambda column: any(column in words for words in to_come),
+    ):
+        walk.holds = False
+    return refused
+
+
+@lru_cache(maxsize=4096)
+def _written_to(path: Path) -> frozenset[str]:
+    """Return words, among which are the columns that a revision writes to or makes rules for."""
+    text = DOWNGRADE.sub("", path.read_text())
+    operations = [each for each in OPERATION.split(text) if not NEW_TABLE.search(each)]
+    ruling = " ".join(filter(RULES.search, operations))
+    written = WRITTEN.findall(text) if WRITES.search(text) else ()
+    return frozenset([*re.findall(r"\w+", ruling), *written])
+
+
+def repeat(walk: Walk, revision: Revision, done: int) -> None:
     """Leave the walk as :func:`prove` does where it finds nothing amiss, without looking.
 
     Raises:
         SourceError: a step fails.
 
     """
-    walk.fill()
+    fill(walk, done)
     # Whether an empty downgrade matters is the one thing that has to be looked at.
     before = walk.catalog() if revision.empty_downgrade else None
     walk.upgrade(revision)
     if not revision.has_downgrade or revision.downgrade_raises:
         return
-    if before is not None and differences(before, walk.catalog()):
+    if before is not None and _to_undo(before, walk.catalog()):
         return
     walk.downgrade(revision)
     walk.upgrade(revision)
+
+
+def _differing(walk: Walk, expected: Snapshot) -> list[Difference]:
+    """Tell how the database differs from what it was, but for what means the same.
+
+    A column that becomes a number and a text again leaves casts in its checks and its default.
+    """
+    found = walk.catalog()
+    listed = differences(expected, found)
+    return without_equivalents(listed, expected, found, walk.connection) if listed else []
+
+
+def _to_undo(before: Snapshot, after: Snapshot) -> list[Difference]:
+    """Return the changes that a downgrade has to take back; a validation has no inverse."""
+    return [
+        each
+        for each in differences(before, after)
+        if (each.attribute, each.found) not in (("validated", True), ("not null validated", None))
+    ]
 
 
 def _again(walk: Walk, revision: Revision, after: Snapshot, done: int) -> Iterator[Finding]:
@@ -110,16 +194,6 @@ def _again(walk: Walk, revision: Revision, after: Snapshot, done: int) -> Iterat
         walk.begin_after(done + 1)
 
 
-def _differing(walk: Walk, expected: Snapshot) -> list[Difference]:
-    """Compare the database with what it was, as the server understands both.
-
-    A column whose type is changed and changed back leaves casts in a check that lists values, and
-    no downgrade can do better.
-    """
-    found = walk.catalog()
-    return without_equivalents(differences(expected, found), expected, found, walk.connection)
-
-
 def _not_upgraded(walk: Walk, revision: Revision, error: SourceError, done: int) -> Finding:
     """Go on after a revision that failed on rows.
 
@@ -133,13 +207,24 @@ def _not_upgraded(walk: Walk, revision: Revision, error: SourceError, done: int)
     return failed(revision, "upgrade", error, when)
 
 
-def _refuses_declared_rows(revision: Revision, error: SourceError) -> bool:
-    declared = ASSUMES.search(Path(revision.path).read_text())
-    return declared is not None and str(error.sqlstate).startswith(REFUSALS)
+def refused_by_rows(error: SourceError) -> bool:
+    """Whether it is the rows that refuse a step, and not the schema."""
+    return str(error.sqlstate).startswith(REFUSALS)
 
 
-def _assumed(walk: Walk, revision: Revision) -> Finding:
+def _assumption(revision: Revision, error: SourceError) -> str:
+    """Return what an upgrade assumes of rows, as its file or PostgreSQL says it."""
+    if refused_by_rows(error) and (declared := ASSUMES.search(Path(revision.path).read_text())):
+        return declared[1] or "so"
+    told = NO_NUMBER.search(str(error))
+    return f"otherwise, for it {told[0]}" if told else ""
+
+
+def _make_rows_that_fit(walk: Walk, revision: Revision, before: Snapshot, done: int) -> None:
     """Go on with rows that satisfy the revision, made where it leads to and taken back by it.
+
+    Rows that only the later schema takes are refused on the way back, and cannot be told from the
+    others; then, and where the way back is wrong, it is proved without rows.
 
     Raises:
         SourceError: it fails without any rows as well.
@@ -147,17 +232,17 @@ def _assumed(walk: Walk, revision: Revision) -> Finding:
     """
     walk.clear()
     walk.upgrade(revision)
-    if not revision.downgrade_raises:
-        walk.fill()
+    if revision.downgrade_raises:
+        return
+    walk.fill()
+    try:
         walk.downgrade(revision)
-    declared = ASSUMES.search(Path(revision.path).read_text())
-    return about(
-        revision,
-        "rows-assumed",
-        f"Revision {revision.revision} fails on rows that production may have: it assumes"
-        f" {declared[1] if declared else ''}",
-        level="note",
-    )
+    except SourceError as error:
+        blame_no_revision(walk, error)
+        walk.begin_after(done)
+        return
+    if _differing(walk, before):
+        walk.begin_after(done)
 
 
 def blame_no_revision(walk: Walk, error: SourceError) -> None:

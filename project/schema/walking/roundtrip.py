@@ -27,7 +27,7 @@ from project.schema.selection import Selection
 from project.schema.snapshot import Snapshot, differences, without_parts
 from project.schema.source import Revision, SourceError
 from project.schema.walking import beside
-from project.schema.walking.proving import blame_no_revision
+from project.schema.walking.proving import blame_no_revision, refused_by_rows
 from project.schema.walking.stretch import walked
 from project.schema.walking.undoing import failed
 from project.schema.walking.walk import Walk, opened
@@ -44,7 +44,7 @@ def roundtrip(  # noqa: PLR0913
     *,
     only: Selection = ALL,
     seed: int = SEED,
-    rows_per_table: int = 8,
+    rows_per_table: int = 10,
     progress: Progress = silent,
     walks: int | None = None,
 ) -> Report:
@@ -125,6 +125,16 @@ def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequen
     return revisions[: places[-1] + 1 if places else 0]
 
 
+def _does_not_go_down(error: SourceError, asked: Iterable[Revision]) -> Finding:
+    """Blame the revision that does not go down, if it was asked about."""
+    for revision in asked:
+        if revision.revision == error.revision:
+            return failed(
+                revision, "downgrade", error, " with rows of later revisions in the tables"
+            )
+    return Finding("downgrade-failed", f"The history does not go down to base in one go: {error}")
+
+
 def _down_to_base(
     walk: Walk, empty: Snapshot, asked: Iterable[Revision], said: Collection[Finding]
 ) -> Iterator[Finding]:
@@ -136,14 +146,23 @@ def _down_to_base(
         walk.downgrade_to_base()
     except SourceError as error:
         blame_no_revision(walk, error)
-        for revision in asked:
-            if revision.revision == error.revision:
-                when = " with rows of later revisions in the tables"
-                yield failed(revision, "downgrade", error, when)
-                return
-        message = f"The history does not go down to base in one go: {error}"
-        yield Finding("downgrade-failed", message)
-        return
+        if not refused_by_rows(error):
+            yield _does_not_go_down(error, asked)
+            return
+        # Each revision has been taken back with rows of the schema before it. What a later one
+        # allows, such as a longer text, an earlier one need not take.
+        yield Finding(
+            "downgrade-refused",
+            f"Down to base in one go, rows that only later revisions allow are refused: {error}",
+            level="note",
+        )
+        walk.clear()
+        try:
+            walk.downgrade_to_base()
+        except SourceError as again:
+            blame_no_revision(walk, again)
+            yield _does_not_go_down(again, asked)
+            return
     for difference in without_parts(differences(empty, walk.catalog())):
         if (str(difference.key), difference.attribute or "") in blamed:
             continue

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from project.schema import rows
 from project.schema.finding import Finding
-from project.schema.snapshot import Difference, shown, without_parts
+from project.schema.snapshot import Difference, Key, Snapshot, shown, without_parts
 from project.schema.source import Revision, SourceError
 
 #: How a revision's file declares that rows are lost on purpose.
@@ -41,11 +42,43 @@ def not_the_same(
         )
 
 
-def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Passage:
+    """What a revision was proved on: the catalog and the rows before, above, and below again."""
+
+    before: Snapshot
+    above: Snapshot
+    rows_before: rows.Contents
+    rows_after: rows.Contents
+
+    def replaces_nulls(self, loss: rows.Loss) -> bool:
+        """Whether values in place of NULL are what a revision of this kind is for.
+
+        It fills a column, or allows no NULL in it or in what takes its place. Where it converts the
+        column, or keeps its values elsewhere, NULL is a value to be kept as others are.
+        """
+        table = (loss.schema, loss.table)
+        key = Key("column", (*table, str(loss.column)))
+        was, became = self.before.items.get(key), self.above.items.get(key)
+        if became is None:
+            new = self.above.items.keys() - self.before.items.keys()
+            here = [each for each in new if each.kind == "column" and each.name[:-1] == table]
+            return Key("table", table) not in self.above.items or any(
+                not self.above.items[each].attributes.get("nullable", True) for each in here
+            )
+        if not became.attributes.get("nullable", True):
+            return True
+        return was is None or was.attributes.get("type") == became.attributes.get("type")
+
+
+def lost(revision: Revision, passage: Passage) -> Iterator[Finding]:
     """Tell what rows a way up and down loses."""
-    declared = LOSES.search(Path(revision.path).read_text())
+    before, after = passage.rows_before, passage.rows_after
+    declarations = LOSES.findall(Path(revision.path).read_text())
+    names = {name for table in before for name in (table[1], *before[table].columns)}
     for loss in rows.losses(before, after):
-        if loss.of_nulls:
+        declared = next((text for text in declarations if _covers(text, loss, names)), "")
+        if loss.of_nulls and passage.replaces_nulls(loss):
             yield about(
                 revision,
                 "nulls-filled",
@@ -63,12 +96,27 @@ def lost(revision: Revision, before: rows.Contents, after: rows.Contents) -> Ite
             revision,
             "rows-lost",
             f"Up and down again, revision {revision.revision} loses {number} of {name}"
-            + (f", as it declares: {declared[1]}." if declared else "."),
+            + (f", as it declares: {declared}." if declared else "."),
             level="note" if declared else "error",
             object=f"{kind} {name}",
             found=loss.example,
             remedy="" if declared else "keep the rows, or declare the loss: # loses: …, because …",
         )
+
+
+def _covers(declaration: str, loss: rows.Loss, names: Collection[str]) -> bool:
+    """Tell whether a declaration is about a loss; one that begins with no name is about all.
+
+    ``note.text, which …`` is about that column, ``note, which …`` about everything in that table.
+    """
+    known = set()
+    for word in re.findall(r"[\w.]+", declaration):
+        name = word.strip(".").rpartition(".")[2]
+        if name in names:
+            known.add(name)
+        elif name != "and":
+            break
+    return not known or loss.table in known or loss.column in known
 
 
 def failed(
