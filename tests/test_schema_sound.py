@@ -60,6 +60,14 @@ TEXTS = Step("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "DROP TABLE 
 LATER = Step("ALTER TABLE t ADD code text", "ALTER TABLE t DROP code")
 
 SOUND = {
+    "grants that come and go": [
+        TEXTS,
+        Step(
+            "GRANT SELECT ON t TO PUBLIC; GRANT UPDATE (a) ON t TO PUBLIC",
+            "REVOKE ALL ON t FROM PUBLIC; REVOKE ALL (a) ON t FROM PUBLIC",
+        ),
+        LATER,
+    ],
     "casts that a type left in checks and defaults when it came back": [
         PRICE,
         Step(
@@ -136,7 +144,23 @@ def test_a_sound_history_is_blamed_for_nothing(foreign: Foreign, steps: list[Ste
     assert [f for f in report.findings if f.level != "note"] == []
 
 
+GRANTED = Step(f"{TEXTS.up}; GRANT SELECT ON t TO PUBLIC", "DROP TABLE t")
+
 BROKEN = {
+    "a grant comes back as less": (
+        [
+            GRANTED,
+            Step("REVOKE SELECT ON t FROM PUBLIC", "GRANT SELECT (a) ON t TO PUBLIC"),
+        ],
+        ("not-restored", "privileges on relation public.t"),
+    ),
+    "a table that is made anew has nobody's grants": (
+        [
+            GRANTED,
+            Step("ALTER TABLE t DROP b", f"DROP TABLE t; {TEXTS.up}", "# loses: t"),
+        ],
+        ("not-restored", "privileges on relation public.t"),
+    ),
     "a fraction is rounded": (
         [
             PRICE,

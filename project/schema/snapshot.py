@@ -11,7 +11,10 @@ NamedBy = Literal["user", "history", "server"]
 
 
 #: Kinds whose items go with a table.
-PARTS = {"column", "constraint", "index", "trigger", "rule", "policy"}
+PARTS = {
+    *("column", "constraint", "index", "trigger", "rule", "policy"),
+    *("privileges on relation", "privileges on column"),
+}
 
 
 class Key(NamedTuple):

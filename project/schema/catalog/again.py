@@ -23,14 +23,20 @@ class Reader:
     Args:
         connection: In autocommit mode, and for nothing else: its session is set up for reading.
         leave_out: Tables, as (schema, name), that are not the user's.
+        privileges: Whether owners and grants are read, too; always all of them.
 
     """
 
     def __init__(
-        self, connection: psycopg.Connection, leave_out: Collection[tuple[str, str]] = ()
+        self,
+        connection: psycopg.Connection,
+        leave_out: Collection[tuple[str, str]] = (),
+        *,
+        privileges: bool = False,
     ) -> None:
         self._connection = connection
         self._leave_out = leave_out
+        self._privileges = privileges
         self._last: Snapshot | None = None
         self._relations: Relations = {}
         postgresql.settle(connection)
@@ -43,7 +49,7 @@ class Reader:
         now = relations(self._answers(SIGNS))
         differing = changed(self._relations, now)
         if self._last is None or ALL_ELSE in differing or len(differing) > FEW:
-            read = postgresql.read(self._connection, self._leave_out)
+            read = postgresql.read(self._connection, self._leave_out, privileges=self._privileges)
         else:
             read = self._read_of(differing, self._last, now)
         self._last, self._relations = read, now
@@ -51,7 +57,9 @@ class Reader:
 
     def _read_of(self, differing: set[int], last: Snapshot, now: Relations) -> Snapshot:
         """Read of some relations, and take what was read of others before."""
-        some = postgresql.statement(postgresql.present(self._connection), some=True)
+        some = postgresql.statement(
+            postgresql.present(self._connection), privileges=self._privileges, some=True
+        )
         # What is told of a few relations is found by nested loops; all else is not (``PLANNED``).
         self._connection.execute("SET enable_nestloop = on", prepare=True)
         rows = self._answers(some, list(differing))

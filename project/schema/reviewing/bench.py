@@ -10,6 +10,7 @@ from project.schema import scratch
 from project.schema.catalog import read
 from project.schema.configuration import UsageError
 from project.schema.connections import Connection, connected
+from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
 from project.schema.hazards import data, failure, references
 from project.schema.reviewing import compatibility, consequences, probing, sequences, touched
@@ -241,7 +242,9 @@ class Bench:
             return
         now, broken = both(lambda: read(stand.other, self.leave_out), new_release.broken)
         trial.rolled_back = tuple(broken)
-        restored = differences(trial.before, now)
+        restored = without_equivalents(
+            differences(trial.before, now), trial.before, now, stand.other
+        )
         yield from undoing.not_the_same(last, "downgrade", restored)
         if not restored:
             rows_after = data.picture(connection, self.wanted, self.leave_out)
@@ -257,5 +260,6 @@ class Bench:
         except SourceError as error:
             yield undoing.failed(last, "second upgrade", error)
             return
-        repeated = differences(trial.after, read(connection, self.leave_out))
+        now = read(connection, self.leave_out)
+        repeated = without_equivalents(differences(trial.after, now), trial.after, now, connection)
         yield from undoing.not_the_same(last, "second upgrade", repeated)

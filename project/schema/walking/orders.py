@@ -45,7 +45,8 @@ def other_order(walk: Walk, merge: Revision) -> Iterator[Finding]:
             yield about(merge, "order-matters", message)
             return
         with connected(other) as connection:
-            here, there = walk.catalog(), read(connection, walk.leave_out)
+            here = walk.catalog()
+            there = read(connection, walk.leave_out, privileges=walk.privileges)
             differing = without_equivalents(differences(here, there), here, there, connection)
     for difference in without_parts(differing):
         what = f"the {difference.attribute} of " if difference.attribute else ""

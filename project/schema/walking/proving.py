@@ -1,15 +1,15 @@
 """One revision of a walk proved: up, down, up again, with rows in the tables."""
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
 
-from project.schema import extensions, rows, scratch
+from project.schema import extensions, scratch
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
 from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, SourceError
+from project.schema.walking.filling import fill
 from project.schema.walking.undoing import Passage, about, failed, irreversible, lost, not_the_same
 from project.schema.walking.walk import Walk
 
@@ -19,26 +19,6 @@ ASSUMES = re.compile(r"^\s*# assumes:? *(.*)$", re.MULTILINE)
 
 #: Classes of SQLSTATE with which rows refuse a constraint or a type ("PostgreSQL Error Codes").
 REFUSALS = ("22", "23")
-
-#: What a revision's text has in it that changes rows.
-WRITES = re.compile(r"\b(?:update|insert|merge|session)\b|_update_", re.IGNORECASE)
-
-#: What is written to, in SQL or in Python: ``SET a = …``, ``row.a = …``, ``{"a": …}``.
-WRITTEN = re.compile(r"(\w+)[\"'\])]*\s*[=:]")
-
-#: Where the next operation begins.
-OPERATION = re.compile(r"\bop\.|\bbatch\w*\.|\bexecute\(")
-
-#: What only makes rules for rows of a table that has none.
-NEW_TABLE = re.compile(r"^(?!.*\balter\b).*create[ _]table", re.IGNORECASE | re.DOTALL)
-
-#: What an upgrade does not run.
-DOWNGRADE = re.compile(r"^def downgrade.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-
-#: What a revision's text has in it that makes a new rule for rows.
-RULES = re.compile(
-    r"constraint|unique|check|references|foreign|set not null|\bnullable=False", re.IGNORECASE
-)
 
 #: What few columns hold, and no whole number can be: nobody needs to declare that there is none.
 NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to \w+")
@@ -109,39 +89,6 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     yield from _again(walk, revision, after, done)
 
 
-def fill(walk: Walk, done: int) -> Mapping[tuple[str, str], str]:
-    """Fill the tables, and the columns that came later than their rows.
-
-    A column that a migration to come writes to, or makes a rule for, is left alone. It was added in
-    one release to be filled and bound in the next, and until then it holds what is expected of it.
-
-    Returns:
-        The tables that no row could be made for, with the reason.
-
-    """
-    refused = walk.fill(walk.rows())
-    to_come = [_written_to(revision.path) for revision in walk.source.revisions[done:]]
-    if rows.complete(
-        walk.connection,
-        walk.rows(),
-        seed=walk.seed,
-        values=walk.project.values,
-        spare=lambda column: any(column in words for words in to_come),
-    ):
-        walk.holds = False
-    return refused
-
-
-@lru_cache(maxsize=4096)
-def _written_to(path: Path) -> frozenset[str]:
-    """Return words, among which are the columns that a revision writes to or makes rules for."""
-    text = DOWNGRADE.sub("", path.read_text())
-    operations = [each for each in OPERATION.split(text) if not NEW_TABLE.search(each)]
-    ruling = " ".join(filter(RULES.search, operations))
-    written = WRITTEN.findall(text) if WRITES.search(text) else ()
-    return frozenset([*re.findall(r"\w+", ruling), *written])
-
-
 def repeat(walk: Walk, revision: Revision, done: int) -> None:
     """Leave the walk as :func:`prove` does where it finds nothing amiss, without looking.
 
@@ -167,8 +114,7 @@ def _differing(walk: Walk, expected: Snapshot) -> list[Difference]:
     A column that becomes a number and a text again leaves casts in its checks and its default.
     """
     found = walk.catalog()
-    listed = differences(expected, found)
-    return without_equivalents(listed, expected, found, walk.connection) if listed else []
+    return without_equivalents(differences(expected, found), expected, found, walk.connection)
 
 
 def _to_undo(before: Snapshot, after: Snapshot) -> list[Difference]:

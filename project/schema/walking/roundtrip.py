@@ -29,7 +29,7 @@ from project.schema.source import Revision, SourceError
 from project.schema.walking import beside
 from project.schema.walking.proving import blame_no_revision, refused_by_rows
 from project.schema.walking.stretch import walked
-from project.schema.walking.undoing import failed
+from project.schema.walking.undoing import about
 from project.schema.walking.walk import Walk, opened
 
 #: Seed of the generated rows; the same seed makes the same rows.
@@ -125,14 +125,30 @@ def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequen
     return revisions[: places[-1] + 1 if places else 0]
 
 
+def _in_revision(error: SourceError, asked: Iterable[Revision]) -> Revision | None:
+    """Return the revision that an error was raised in, if it was asked about."""
+    return next((each for each in asked if each.revision == error.revision), None)
+
+
 def _does_not_go_down(error: SourceError, asked: Iterable[Revision]) -> Finding:
-    """Blame the revision that does not go down, if it was asked about."""
-    for revision in asked:
-        if revision.revision == error.revision:
-            return failed(
-                revision, "downgrade", error, " with rows of later revisions in the tables"
-            )
-    return Finding("downgrade-failed", f"The history does not go down to base in one go: {error}")
+    message = f"The history does not go down to base in one go: {error}"
+    revision = _in_revision(error, asked)
+    if revision is None:
+        return Finding("downgrade-failed", message)
+    return about(revision, "downgrade-failed", message)
+
+
+def _refused_on_the_way(error: SourceError, asked: Iterable[Revision]) -> Finding:
+    """Note that the downgrade of a revision fails on rows that were made above it.
+
+    Each has been taken back with rows of the schema before it. What a later one allows, such as a
+    longer text, or a row in a table that it has made itself, it need not take.
+    """
+    message = f"Down to base in one go, rows of later revisions are refused: {error}"
+    revision = _in_revision(error, asked)
+    if revision is None:
+        return Finding("downgrade-refused", message, level="note")
+    return about(revision, "downgrade-refused", message, level="note")
 
 
 def _down_to_base(
@@ -149,13 +165,7 @@ def _down_to_base(
         if not refused_by_rows(error):
             yield _does_not_go_down(error, asked)
             return
-        # Each revision has been taken back with rows of the schema before it. What a later one
-        # allows, such as a longer text, an earlier one need not take.
-        yield Finding(
-            "downgrade-refused",
-            f"Down to base in one go, rows that only later revisions allow are refused: {error}",
-            level="note",
-        )
+        yield _refused_on_the_way(error, asked)
         walk.clear()
         try:
             walk.downgrade_to_base()

@@ -1,5 +1,6 @@
 """Where a walk through a history goes on: a scratch database, one revision further or back."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from project.schema.connections import Connection, connected
 from project.schema.rows import Contents
 from project.schema.snapshot import Snapshot
 from project.schema.source import Revision, Source, SourceError
+
+#: Who grants nothing has no grants to lose; to read those of everything takes its time.
+GRANTING = re.compile(r"\b(?:grant|revoke|owner\s+to|reassign\s+owned)\b", re.IGNORECASE)
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Walk:
     leave_out: list[tuple[str, str]]
     seed: int
     rows_per_table: int
+    privileges: bool  # whether grants are looked at
     stage: ExitStack  # closes the database with rows
     database: sa.URL = field(init=False)
     connection: Connection = field(init=False)
@@ -69,7 +74,7 @@ class Walk:
         self.database = self.stage.enter_context(copy)
         self.connection = self.stage.enter_context(connected(self.database))
         reading = self.stage.enter_context(connected(self.database))
-        self.reader = Reader(reading, self.leave_out)
+        self.reader = Reader(reading, self.leave_out, privileges=self.privileges)
         self.last, self.held, self.holds = None, {}, False
         self.begun += 1
         return one_by_one
@@ -161,7 +166,22 @@ def opened(
     ):
         project.begin(untouched)
         leave_out = leave_out or [source.version_table()]  # env.py may have no models
-        yield Walk(project, server, untouched, source, leave_out, seed, rows_per_table, stage)
+        privileges = any(map(_grants, source.revisions))
+        yield Walk(
+            project,
+            server,
+            untouched,
+            source,
+            leave_out,
+            seed,
+            rows_per_table,
+            privileges,
+            stage,
+        )
+
+
+def _grants(revision: Revision) -> bool:
+    return GRANTING.search(revision.path.read_text(errors="replace")) is not None
 
 
 def _heads(revisions: Collection[Revision]) -> list[str]:
