@@ -60,6 +60,11 @@ TEXTS = Step("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "DROP TABLE 
 LATER = Step("ALTER TABLE t ADD code text", "ALTER TABLE t DROP code")
 
 SOUND = {
+    "values for a column that holds nothing but its default yet": [
+        TEXTS,
+        Step("ALTER TABLE t ADD n bigint NOT NULL DEFAULT 0", "ALTER TABLE t DROP n"),
+        Step("UPDATE t SET n = id", ""),
+    ],
     "grants that come and go": [
         TEXTS,
         Step(
@@ -147,6 +152,10 @@ def test_a_sound_history_is_blamed_for_nothing(foreign: Foreign, steps: list[Ste
 GRANTED = Step(f"{TEXTS.up}; GRANT SELECT ON t TO PUBLIC", "DROP TABLE t")
 
 BROKEN = {
+    "values that are overwritten": (
+        [TEXTS, Step("UPDATE t SET a = upper(a)", "")],
+        ("rows-lost", "column public.t.a"),
+    ),
     "a grant comes back as less": (
         [
             GRANTED,

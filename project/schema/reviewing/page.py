@@ -30,6 +30,7 @@ VERBS = {
 
 #: Codes that say of rows that no downgrade brings them back.
 LOSSES = {"table-lost", "column-lost", "rows-deleted", "cast-loses-data", "values-overwritten"}
+FILLED = {"nulls-filled", "defaults-filled"}
 
 #: What a person must look at, and why a machine cannot.
 CHECKS = {
@@ -192,7 +193,7 @@ def _there_and_back(reviewed: Reviewed) -> Section:
         said = f"Up, down and up again is not as it was: {', '.join(sorted(bad))}."
     elif "irreversible" in codes:
         said = "It cannot be undone, and says so."
-    elif LOSSES & codes or "nulls-filled" in codes:
+    elif (LOSSES | FILLED) & codes:
         said = "Up, down and up again: the catalog is what it was; what is lost is told above."
     else:
         said = "Up, down and up again: the catalog and the rows are what they were."

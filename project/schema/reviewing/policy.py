@@ -103,6 +103,7 @@ def _of_no_use(one: Acceptance, matches: bool) -> Finding:  # noqa: FBT001
 
 #: What else may be turned off or up: it is found elsewhere, too.
 OTHERS = {
+    "defaults-filled",
     "downgrade-failed",
     "edited",
     "irreversible",

@@ -9,6 +9,7 @@ from project.schema.rows.clearing import clear
 from project.schema.rows.completing import complete
 from project.schema.rows.contents import Contents, Loss, Rows, losses, read
 from project.schema.rows.filling import Filling, fill
+from project.schema.rows.proposals import is_constant
 from project.schema.rows.tables import tables
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "clear",
     "complete",
     "fill",
+    "is_constant",
     "losses",
     "read",
     "tables",

@@ -70,6 +70,16 @@ class Passage:
             return True
         return was is None or was.attributes.get("type") == became.attributes.get("type")
 
+    def replaces_default(self, loss: rows.Loss) -> bool:
+        """Whether nobody has written to the column, so that all rows have what it began with."""
+        table = (loss.schema, loss.table)
+        key = Key("column", (*table, str(loss.column)))
+        was, became = self.before.items.get(key), self.above.items.get(key)
+        if was is None or became is None or loss.column not in self.rows_before[table].monotonous:
+            return False
+        default, type_ = (str(was.attributes.get(name) or "") for name in ("default", "type"))
+        return rows.is_constant(default or None) and became.attributes.get("type") == type_
+
 
 def lost(revision: Revision, passage: Passage) -> Iterator[Finding]:
     """Tell what rows a way up and down loses."""
@@ -78,11 +88,13 @@ def lost(revision: Revision, passage: Passage) -> Iterator[Finding]:
     names = {name for table in before for name in (table[1], *before[table].columns)}
     for loss in rows.losses(before, after):
         declared = next((text for text in declarations if _covers(text, loss, names)), "")
-        if loss.of_nulls and passage.replaces_nulls(loss):
+        of_nulls = loss.of_nulls and passage.replaces_nulls(loss)
+        if of_nulls or passage.replaces_default(loss):
+            what = "NULL" if of_nulls else "the default"
             yield about(
                 revision,
-                "nulls-filled",
-                f"Up and down again, revision {revision.revision} leaves values in place of NULL"
+                "nulls-filled" if of_nulls else "defaults-filled",
+                f"Up and down again, revision {revision.revision} leaves values in place of {what}"
                 f" in {loss.schema}.{loss.table}.{loss.column}.",
                 level="note",
                 object=f"column {loss.schema}.{loss.table}.{loss.column}",
