@@ -172,10 +172,22 @@ BROKEN = {
     ),
     "a fraction is rounded": (
         [
-            PRICE,
+            Step("CREATE TABLE t (id int PRIMARY KEY, price numeric(8, 2))", "DROP TABLE t"),
             Step(
                 "ALTER TABLE t ALTER price TYPE bigint USING price::bigint * 100",
                 "ALTER TABLE t ALTER price TYPE numeric(8, 2) USING least(price / 100.0, 999999)",
+            ),
+        ],
+        ("rows-lost", "column public.t.price"),
+    ),
+    "what is less than one is made one": (
+        [
+            PRICE,
+            Step(
+                "ALTER TABLE t ADD amount numeric(8, 2); UPDATE t SET amount = greatest(price, 1);"
+                " ALTER TABLE t DROP price",
+                "ALTER TABLE t ADD price numeric(8, 2) DEFAULT 1; UPDATE t SET price = amount;"
+                " ALTER TABLE t ADD CHECK (price > 0), DROP amount",
             ),
         ],
         ("rows-lost", "column public.t.price"),

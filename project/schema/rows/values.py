@@ -195,10 +195,11 @@ def _numeric(type_: Type, number: int) -> str:
 def _numeric_extremes(type_: Type) -> list[str]:
     declared = _scale(type_)
     if declared is None:
-        return ["9" * 40 + ".123456789", "-" + "9" * 40, "0", "-1", "NaN"]
+        return ["9" * 40 + ".123456789", "-" + "9" * 40, "0", "0.001", "NaN"]
     digits, scale = declared
     most = _shifted(10**digits - 1, scale)
-    return [most, "-" + most, "0", "-" + _numeric(type_, 1), "NaN"]
+    # The smallest amount is what is rounded to nothing, or up to one.
+    return [most, "-" + most, "0", _shifted(1, scale), "NaN"]
 
 
 def _shifted(steps: int, scale: int) -> str:
