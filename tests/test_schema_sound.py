@@ -175,7 +175,8 @@ BROKEN = {
             Step("CREATE TABLE t (id int PRIMARY KEY, price numeric(8, 2))", "DROP TABLE t"),
             Step(
                 "ALTER TABLE t ALTER price TYPE bigint USING price::bigint * 100",
-                "ALTER TABLE t ALTER price TYPE numeric(8, 2) USING least(price / 100.0, 999999)",
+                "ALTER TABLE t ALTER price TYPE numeric(8, 2)"
+                " USING greatest(least(price / 100.0, 999999), -999999)",
             ),
         ],
         ("rows-lost", "column public.t.price"),

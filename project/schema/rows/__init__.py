@@ -5,7 +5,7 @@ narrower type, a lossy downgrade all pass. ``fill`` makes rows that satisfy the 
 takes a picture of all rows, and ``losses`` compares two pictures.
 """
 
-from project.schema.rows.clearing import clear
+from project.schema.rows.clearing import clear, without_nan
 from project.schema.rows.completing import complete
 from project.schema.rows.contents import Contents, Loss, Rows, losses, read
 from project.schema.rows.filling import Filling, fill
@@ -24,4 +24,5 @@ __all__ = [
     "losses",
     "read",
     "tables",
+    "without_nan",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from project.schema import extensions, scratch
 from project.schema.equivalence import without_equivalents
 from project.schema.finding import Finding
+from project.schema.rows import Contents
 from project.schema.snapshot import Difference, Snapshot, differences
 from project.schema.source import Revision, SourceError
 from project.schema.walking.filling import fill
@@ -20,8 +21,9 @@ ASSUMES = re.compile(r"^\s*# assumes:? *(.*)$", re.MULTILINE)
 #: Classes of SQLSTATE with which rows refuse a constraint or a type ("PostgreSQL Error Codes").
 REFUSALS = ("22", "23")
 
-#: What few columns hold, and no whole number can be: nobody needs to declare that there is none.
-NO_NUMBER = re.compile(r"cannot convert (?:NaN|infinity) to \w+")
+#: What few columns hold, and no whole number can be: nobody needs to declare that there is none,
+#: and the other rows shall be converted all the same.
+NO_NUMBER = re.compile(r"cannot convert NaN to \w+")
 
 
 def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
@@ -41,7 +43,7 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
         )
     before, rows_before = walk.catalog(), walk.rows()
     try:
-        walk.upgrade(revision)
+        rows_before = _upgraded(walk, revision, rows_before)
     except SourceError as error:
         blame_no_revision(walk, error)
         if not (assumption := _assumption(revision, error)):
@@ -89,6 +91,29 @@ def prove(walk: Walk, revision: Revision, done: int) -> Iterator[Finding]:
     yield from _again(walk, revision, after, done)
 
 
+def _upgraded(walk: Walk, revision: Revision, held: Contents) -> Contents:
+    """Upgrade by a revision, and return the rows that it was given.
+
+    Args:
+        walk: Which stands before it.
+        revision: Which may need numbers that are some.
+        held: The rows.
+
+    Raises:
+        SourceError: it fails.
+
+    """
+    try:
+        walk.upgrade(revision)
+    except SourceError as error:
+        if not NO_NUMBER.search(str(error)):
+            raise
+        walk.without_nan()
+        held = walk.rows()
+        walk.upgrade(revision)
+    return held
+
+
 def repeat(walk: Walk, revision: Revision, done: int) -> None:
     """Leave the walk as :func:`prove` does where it finds nothing amiss, without looking.
 
@@ -99,7 +124,7 @@ def repeat(walk: Walk, revision: Revision, done: int) -> None:
     fill(walk, done)
     # Whether an empty downgrade matters is the one thing that has to be looked at.
     before = walk.catalog() if revision.empty_downgrade else None
-    walk.upgrade(revision)
+    _upgraded(walk, revision, {})
     if not revision.has_downgrade or revision.downgrade_raises:
         return
     if before is not None and _to_undo(before, walk.catalog()):
@@ -159,11 +184,9 @@ def refused_by_rows(error: SourceError) -> bool:
 
 
 def _assumption(revision: Revision, error: SourceError) -> str:
-    """Return what an upgrade assumes of rows, as its file or PostgreSQL says it."""
-    if refused_by_rows(error) and (declared := ASSUMES.search(Path(revision.path).read_text())):
-        return declared[1] or "so"
-    told = NO_NUMBER.search(str(error))
-    return f"otherwise, for it {told[0]}" if told else ""
+    """Return what an upgrade declares to assume of rows; nothing where they do not refuse it."""
+    declared = ASSUMES.search(Path(revision.path).read_text())
+    return (declared[1] or "so") if declared and refused_by_rows(error) else ""
 
 
 def _make_rows_that_fit(walk: Walk, revision: Revision, before: Snapshot, done: int) -> None:

@@ -140,6 +140,11 @@ class Walk:
         rows.clear(self.connection, self.leave_out)
         self.holds = False
 
+    def without_nan(self) -> None:
+        """Write 0 where a number is NaN."""
+        rows.without_nan(self.connection)
+        self.holds = False
+
 
 @contextmanager
 def opened(
