@@ -60,7 +60,7 @@ def test_an_edit_becomes_a_migration_or_is_refused(workshop: Bench, edit: Edit) 
     seen = workshop.proved(written)
     assert imports(written.text) <= {"sqlalchemy", "alembic", "sqlalchemy.dialects"}
     assert [line for line in written.text.splitlines() if TOO_LONG.match(line)] == []
-    assert unexpected(edit, written, seen) == []
+    assert unexpected(edit, written, seen) == [], written.text
 
 
 def test_what_rows_must_be_like_for_a_told_conversion_stands_in_the_migration(

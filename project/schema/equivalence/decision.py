@@ -135,7 +135,16 @@ def _parameters(value: "Value | object") -> set[str]:
 
 def _column_default(connection: Connection, item: Item, one: str, other: str) -> bool:
     type_ = str(item.attributes["type"])
-    return text.same_text(one, other, type_) or same_value(connection, one, other, type_)
+    # A default that casts to a type which is to go keeps it there, and has to go first.
+    if text.same_text(one, other, type_) and all(
+        map(partial(_is_type, connection), (*text.casts(one), *text.casts(other)))
+    ):
+        return True
+    return same_value(connection, one, other, type_)
+
+
+def _is_type(connection: Connection, name: str) -> bool:
+    return connection.execute("SELECT to_regtype(%s) IS NOT NULL", [name]).fetchone() == (True,)
 
 
 def _argument(connection: Connection, _: Item, one: str, other: str) -> bool:
