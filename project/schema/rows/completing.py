@@ -50,7 +50,7 @@ def complete(
         return False
     changed = False
     with configured(connection):
-        known = tables(connection, values)
+        known = tables(connection, values, [name for name, names in wanted.items() if names])
         for name, names in wanted.items():
             if name not in known:
                 continue

@@ -137,6 +137,7 @@ COLUMNS = """
 #: Constraints and indexes of partitions count as their root's: the server names theirs when it
 #: refuses a row. The rule without a name is that a partition must take the row.
 RULES = """
+    SELECT * FROM (
     SELECT coalesce(pg_catalog.pg_partition_root(conrelid), conrelid)::oid AS table,
         conname AS name,
         true AS is_check, pg_catalog.pg_get_expr(conbin, conrelid) AS text
@@ -155,6 +156,7 @@ RULES = """
         )
     FROM pg_catalog.pg_class WHERE relkind = 'p' OR relispartition
     GROUP BY 1
+    ) AS rule WHERE rule.table = ANY (%(tables)s)
     ORDER BY 1, 2, 3
 """
 
@@ -182,20 +184,27 @@ FOREIGN_KEYS = """
 
 
 def tables(
-    connection: psycopg.Connection, values: Mapping[str, Collection[str]] | None = None
+    connection: psycopg.Connection,
+    values: Mapping[str, Collection[str]] | None = None,
+    only: Collection[Name] | None = None,
 ) -> dict[Name, Table]:
     """Read all tables, in a handful of queries however many there are.
 
     Args:
         connection: To the database.
         values: What columns hold, by a pattern of ``schema.table.column`` as fnmatch has it.
+        only: The tables to read, if not all.
 
     """
     with connection.cursor(row_factory=dict_row) as cursor:
-        found = [_Found(**row) for row in cursor.execute(TABLES, prepare=True)]
+        found = [
+            table
+            for table in (_Found(**row) for row in cursor.execute(TABLES, prepare=True))
+            if only is None or (table.schema, table.name) in only
+        ]
         given = {"tables": [table.oid for table in found]}
         attributes = cursor.execute(COLUMNS, given, prepare=True).fetchall()
-        rules = cursor.execute(RULES, prepare=True).fetchall()
+        rules = cursor.execute(RULES, given, prepare=True).fetchall()
         keys = cursor.execute(FOREIGN_KEYS, given, prepare=True).fetchall()
     known = types(connection, {(row["type"], row["modifier"]) for row in attributes})
     columns = {
