@@ -16,10 +16,9 @@ from sqlalchemy import URL
 
 from project.schema import scratch
 from project.schema.configuration import Project
-from project.schema.walking.roundtrip import roundtrip
+from project.schema.walking.roundtrip import ROWS, roundtrip
 
 ROUNDS = 3
-ROWS = 8
 
 ENV = """
 import os

@@ -64,7 +64,7 @@ class Reader:
         self._connection.execute("SET enable_nestloop = on", prepare=True)
         rows = self._answers(some, list(differing))
         self._connection.execute("SET enable_nestloop = off", prepare=True)
-        affected = {int(oid) for kind, oid, *_ in rows if kind == postgresql.AFFECTED}
+        affected = {int(oid) for kind, oid, *_ in rows if kind == postgresql.RELATION}
         names = {
             known[oid].name
             for known in (self._relations, now)
@@ -75,7 +75,7 @@ class Reader:
             for key, item in last.items.items()
             if key.kind in OF_RELATIONS and key.name[:2] not in names
         }
-        told = (row for row in rows if row[0] != postgresql.AFFECTED)
+        told = (row for row in rows if row[0] != postgresql.RELATION)
         fresh = postgresql.snapshot(self._connection, told, self._leave_out)
         return Snapshot(fresh.server_version, {**kept, **fresh.items})
 

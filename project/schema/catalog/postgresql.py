@@ -49,7 +49,7 @@ ALL = "relation AS NOT MATERIALIZED (SELECT * FROM pg_class)"
 SOME = f"relation AS MATERIALIZED (SELECT * FROM pg_class WHERE oid IN ({signs.AFFECTED}))"
 
 #: In the place of a kind, where some are read: what follows is the number of one of them.
-AFFECTED = "relation"
+RELATION = "relation"
 
 #: What changes how the server prints; a database or a role may have set any of them.
 PINNED = {
@@ -168,7 +168,7 @@ def statement(present: frozenset[str], *, privileges: bool = False, some: bool =
         for kind, query in (queries | PRIVILEGES if privileges else queries).items()
     )
     shared = f"WITH {USERS} {SOME if some else ALL}, {VISIBLE}, {OWNED}"
-    told = (f"SELECT '{AFFECTED}', oid::text, '', '' FROM relation",) if some else ()
+    told = (f"SELECT '{RELATION}', oid::text, '', '' FROM relation",) if some else ()
     return f"{shared} {' UNION ALL '.join((*parts, *told))}"
 
 

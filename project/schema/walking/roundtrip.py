@@ -35,7 +35,12 @@ from project.schema.walking.walk import Walk, opened
 #: Seed of the generated rows; the same seed makes the same rows.
 SEED = 1
 
+#: Rows of a table: each is of another kind (``rows.proposals``).
+ROWS = 10
+
 ALL = Selection()
+
+NOT_IN_ONE_GO = "The history does not go down to base in one go"
 
 
 def roundtrip(  # noqa: PLR0913
@@ -44,7 +49,7 @@ def roundtrip(  # noqa: PLR0913
     *,
     only: Selection = ALL,
     seed: int = SEED,
-    rows_per_table: int = 10,
+    rows_per_table: int = ROWS,
     progress: Progress = silent,
     walks: int | None = None,
 ) -> Report:
@@ -125,30 +130,14 @@ def _as_far_as(chosen: Collection[str], revisions: Sequence[Revision]) -> Sequen
     return revisions[: places[-1] + 1 if places else 0]
 
 
-def _in_revision(error: SourceError, asked: Iterable[Revision]) -> Revision | None:
-    """Return the revision that an error was raised in, if it was asked about."""
-    return next((each for each in asked if each.revision == error.revision), None)
-
-
-def _does_not_go_down(error: SourceError, asked: Iterable[Revision]) -> Finding:
-    message = f"The history does not go down to base in one go: {error}"
-    revision = _in_revision(error, asked)
-    if revision is None:
-        return Finding("downgrade-failed", message)
-    return about(revision, "downgrade-failed", message)
-
-
-def _refused_on_the_way(error: SourceError, asked: Iterable[Revision]) -> Finding:
-    """Note that the downgrade of a revision fails on rows that were made above it.
-
-    Each has been taken back with rows of the schema before it. What a later one allows, such as a
-    longer text, or a row in a table that it has made itself, it need not take.
-    """
-    message = f"Down to base in one go, rows of later revisions are refused: {error}"
-    revision = _in_revision(error, asked)
-    if revision is None:
-        return Finding("downgrade-refused", message, level="note")
-    return about(revision, "downgrade-refused", message, level="note")
+def _on_the_way(error: SourceError, asked: Iterable[Revision], code: str, message: str) -> Finding:
+    """Say what happened on the way to base, of the revision if it was asked about."""
+    level = "note" if code == "downgrade-refused" else "error"
+    said = f"{message}: {error}"
+    for revision in asked:
+        if revision.revision == error.revision:
+            return about(revision, code, said, level=level)
+    return Finding(code, said, level=level)  # type: ignore[arg-type]
 
 
 def _down_to_base(
@@ -163,15 +152,18 @@ def _down_to_base(
     except SourceError as error:
         blame_no_revision(walk, error)
         if not refused_by_rows(error):
-            yield _does_not_go_down(error, asked)
+            yield _on_the_way(error, asked, "downgrade-failed", NOT_IN_ONE_GO)
             return
-        yield _refused_on_the_way(error, asked)
+        # Each has been taken back with rows of the schema before it. What a later one allows, such
+        # as a longer text, or a row in a table that it has made itself, it need not take.
+        message = "Down to base in one go, rows of later revisions are refused"
+        yield _on_the_way(error, asked, "downgrade-refused", message)
         walk.clear()
         try:
             walk.downgrade_to_base()
         except SourceError as again:
             blame_no_revision(walk, again)
-            yield _does_not_go_down(again, asked)
+            yield _on_the_way(again, asked, "downgrade-failed", NOT_IN_ONE_GO)
             return
     for difference in without_parts(differences(empty, walk.catalog())):
         if (str(difference.key), difference.attribute or "") in blamed:
