@@ -64,6 +64,8 @@ async def refuses(process: Process) -> bool:
             return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was in the queue of a socket that was being closed
+        return False
 
 
 async def ended(process: Process) -> int:
